@@ -1,0 +1,275 @@
+//! The words the core speaks with the outside: what it is told ([`Event`]), what it asks for ([`Action`]),
+//! and what it says has happened ([`Change`]).
+
+use crate::exit::{Errno, ExitStatus, Pid, Stage};
+use crate::plan::{InstanceId, ServiceId};
+use crate::signal::Signal;
+use crate::time::{Duration, Instant};
+
+/// What a process does for its instance. The process table is keyed by (instance, role).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// The service itself.
+    Main,
+    /// The command that asks whether it is ready.
+    Probe,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 2] = [Role::Main, Role::Probe];
+}
+
+/// A number the control server gives to each order, so that it can tell its own from a later one.
+/// 0 stands for orders that nobody waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Something that happened outside the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The loop runs: start what starts at boot. Once, and first.
+    Boot,
+    /// Time has passed. Harmless at any moment; needed at `next_deadline`.
+    Tick,
+    /// A process that was asked for runs.
+    Spawned {
+        /// Whose.
+        instance: InstanceId,
+        /// What for.
+        role: Role,
+        /// Its process id.
+        pid: Pid,
+    },
+    /// A process that was asked for could not be started.
+    SpawnFailed {
+        /// Whose.
+        instance: InstanceId,
+        /// What for.
+        role: Role,
+        /// The step that failed.
+        stage: Stage,
+        /// Why.
+        errno: Errno,
+    },
+    /// A process has ended and was reaped; its output is drained.
+    Exited {
+        /// Its process id; one that the core does not know is ignored.
+        pid: Pid,
+        /// How it ended.
+        status: ExitStatus,
+        /// Whether others of its process group, already killed, are still there. [`Event::GroupGone`] follows.
+        lingering: bool,
+    },
+    /// The last process of a lingering group has been reaped.
+    GroupGone {
+        /// Whose group.
+        instance: InstanceId,
+    },
+    /// READY=1 from a process of this instance.
+    Notified {
+        /// Whose.
+        instance: InstanceId,
+    },
+    /// A built-in probe ([`Action::Probe`]) has its answer.
+    Probed {
+        /// Whose.
+        instance: InstanceId,
+        /// Whether it is ready.
+        ready: bool,
+    },
+    /// An operator wants something of one instance.
+    Order {
+        /// Of which.
+        instance: InstanceId,
+        /// What.
+        verb: Verb,
+        /// Who is waiting for it.
+        ticket: Ticket,
+    },
+    /// A signal for the program of single-program mode: passed on as it is.
+    Forward {
+        /// Whose.
+        instance: InstanceId,
+        /// Which.
+        signal: Signal,
+    },
+    /// The manager is asked to end: everything is stopped in order. A second one kills what is left.
+    Shutdown,
+}
+
+/// What an operator may want of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Be up (and what it requires and wants with it). Ends a wait for the next try.
+    Start,
+    /// Be down, and stay so.
+    Stop,
+    /// Stop if up, then start, without counting as a death.
+    Restart,
+    /// Forget its deaths: a wait ends now, and what had failed is tried again.
+    Clear,
+    /// Send its main process a signal.
+    Kill(Signal),
+}
+
+/// Something the core asks its caller to do. Drained to `None` before the next event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a process; answer with [`Event::Spawned`] or [`Event::SpawnFailed`].
+    Spawn {
+        /// Whose.
+        instance: InstanceId,
+        /// What for.
+        role: Role,
+    },
+    /// Send a signal. Never answered: what follows is an exit or a deadline.
+    Signal {
+        /// Whose.
+        instance: InstanceId,
+        /// To whom; not yet reaped, so its number can't be somebody else's.
+        target: SignalTarget,
+        /// Which.
+        signal: Signal,
+    },
+    /// Ask the instance's `tcp` or `unix` readiness question once; answer with [`Event::Probed`].
+    Probe {
+        /// Whose.
+        instance: InstanceId,
+    },
+    /// The answer is not needed any more.
+    CancelProbe {
+        /// Whose.
+        instance: InstanceId,
+    },
+    /// An instance is in another state.
+    Changed(Change),
+    /// Everything is down and the manager may end, with this exit code. Emitted once.
+    Finish {
+        /// The exit code.
+        code: u8,
+    },
+}
+
+/// Who gets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalTarget {
+    /// One process.
+    Process(Pid),
+    /// The process group it leads.
+    Group(Pid),
+}
+
+/// The closed list of state words; the same in text, JSON and events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Down, and wanted down.
+    Stopped,
+    /// Wanted up; a dependency is not ready.
+    Waiting,
+    /// Spawned, not ready yet.
+    Starting,
+    /// Up.
+    Running,
+    /// Asked to end, or what it left behind is being ended.
+    Stopping,
+    /// Died; the next try has a time.
+    Backoff,
+    /// Died too often; rests.
+    Cooldown,
+    /// Ended, and its rules say: leave it.
+    Exited,
+    /// Gave up, or can't be started.
+    Failed,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Phase; 9] = [
+        Phase::Stopped,
+        Phase::Waiting,
+        Phase::Starting,
+        Phase::Running,
+        Phase::Stopping,
+        Phase::Backoff,
+        Phase::Cooldown,
+        Phase::Exited,
+        Phase::Failed,
+    ];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Stopped => "stopped",
+            Phase::Waiting => "waiting",
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Stopping => "stopping",
+            Phase::Backoff => "backoff",
+            Phase::Cooldown => "cooldown",
+            Phase::Exited => "exited",
+            Phase::Failed => "failed",
+        }
+    }
+
+    /// The phase with this word.
+    pub fn from_word(word: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.word() == word)
+    }
+}
+
+/// An instance went from one state to another (or, a process more, stayed in `starting`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// When.
+    pub at: Instant,
+    /// What it was.
+    pub from: Phase,
+    /// What it is.
+    pub to: Phase,
+    /// Why.
+    pub cause: Cause,
+    /// Its main process, if there is one now.
+    pub pid: Option<Pid>,
+    /// How long until the next try, in `backoff` and `cooldown`.
+    pub next: Option<Duration>,
+}
+
+/// Why an instance changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The manager started.
+    Boot,
+    /// An operator said so.
+    Operator(Verb),
+    /// Another service needs it.
+    NeededBy(ServiceId),
+    /// This dependency is not ready yet.
+    WaitsFor(ServiceId),
+    /// What it waited for is there.
+    DependenciesReady,
+    /// What it requires failed for good.
+    DependencyFailed(ServiceId),
+    /// It is restarted along with this service.
+    RestartWith(ServiceId),
+    /// Its process runs.
+    Spawned,
+    /// It is ready.
+    Ready,
+    /// Its process could not be started.
+    SpawnFailed(Stage, Errno),
+    /// It was not ready in time.
+    StartTimeout,
+    /// Its process ended after this long.
+    Exited(ExitStatus, Duration),
+    /// Its group is gone, or was given up on.
+    GroupGone,
+    /// The wait is over.
+    Retry,
+    /// The manager is ending.
+    Shutdown,
+}
