@@ -1,5 +1,6 @@
 //! The core.
 pub mod event;
+pub mod policy;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, Label, Plan, ServiceId};
