@@ -1,1 +1,6 @@
 //! cli
+
+/// The program.
+pub fn main() -> u8 {
+    0
+}
