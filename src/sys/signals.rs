@@ -62,9 +62,10 @@ const fn bit(signal: Signal) -> u64 {
 const FAULTS: [Signal; 7] =
     [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABRT, Signal::TRAP, Signal::SYS];
 
-/// Every signal but the faults.
+/// Every signal that lar takes over: all but the faults, and those two that nobody can.
 pub fn handled() -> Set {
-    FAULTS.into_iter().fold(Set::ALL, Set::without)
+    let left = FAULTS.into_iter().chain([Signal::KILL, Signal::STOP]);
+    left.fold(Set::ALL, Set::without)
 }
 
 /// The signal state that lar was given by whoever started it.
@@ -286,6 +287,6 @@ mod tests {
         for signal in FAULTS {
             assert!(!handled().contains(signal), "{signal}");
         }
-        assert_eq!(handled().iter().count(), 64 - FAULTS.len());
+        assert_eq!(handled().iter().count(), 64 - FAULTS.len() - 2);
     }
 }
