@@ -153,7 +153,7 @@ pub fn run_helper_with(role: &str, signals: Saved) {
     let setup = Setup { session: lar::plan::Session::Given, ..Setup::default() };
     let outcome = run_process(Given { signals, ..Given::collect() }, &setup, &helper_process(role));
     let outcome = outcome.expect("it starts");
-    assert!(outcome.status.success(), "{role}: {}", outcome.output);
+    assert!(outcome.status.success(), "{role}: {}: {}", outcome.status, outcome.output);
 }
 
 /// A helper as a process for lar's own spawn.
