@@ -1,8 +1,9 @@
-//! The kernel, as lar sees it: one file per kind of thing that is asked of it. All `unsafe` code and all of libc is in
-//! here.
+//! The kernel, as lar sees it: one file per kind of thing that is asked of it. All `unsafe` code
+//! and all of libc is in here.
 //!
-//! This layer knows the words of layer 0 and nothing of the supervisor: it never decides, it never logs, it keeps no
-//! table of processes. Whatever the kernel refuses comes back as an [`Errno`]; nothing in here panics on an answer.
+//! This layer knows the words of layer 0 and nothing of the supervisor: it never decides, it never
+//! logs, it keeps no table of processes. Whatever the kernel refuses comes back as an [`Errno`];
+//! nothing in here panics on an answer.
 
 pub mod boot;
 pub mod clock;

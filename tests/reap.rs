@@ -1,4 +1,5 @@
-//! Reaping, groups, and lar's own signals, each in a process of its own: they are a process's own business as a whole.
+//! Reaping, groups, and lar's own signals, each in a process of its own: they are a process's own
+//! business as a whole.
 
 #[path = "support/children.rs"]
 mod support;
@@ -164,7 +165,8 @@ fn all_signals() {
         check(received.sender == Some(own) && received.code == 0, &format!("{received:?}"));
         got.push(received.signal);
     }
-    // SIGCONT clears pending stops and stops clear it: they are sent in ascending order, so CONT is lost.
+    // SIGCONT clears pending stops and stops clear it: they are sent in ascending order, so CONT is
+    // lost.
     sent.retain(|&signal| signal != Signal::CONT);
     got.sort();
     check(got == sent, &format!("{got:?}"));

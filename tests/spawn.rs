@@ -1,4 +1,5 @@
-//! The spawn, with real processes: what a program finds when it starts, and what comes back when it can't.
+//! The spawn, with real processes: what a program finds when it starts, and what comes back when it
+//! can't.
 
 #[path = "support/children.rs"]
 mod support;

@@ -1,4 +1,5 @@
-//! Single-program mode on a terminal, on a pseudo-terminal of the test's own: who has the foreground, and job control.
+//! Single-program mode on a terminal, on a pseudo-terminal of the test's own: who has the
+//! foreground, and job control.
 
 #[path = "support/children.rs"]
 mod support;
@@ -15,8 +16,8 @@ use lar::sys::terminal::{self, Terminal};
 use lar::sys::{own_pid, reap, signals};
 use support::{check, run_helper};
 
-/// Makes a new pseudo-terminal our controlling one. We lead a session already: spawned without a terminal, a helper gets one.
-/// The master is held to our end: its close is a hang-up.
+/// Makes a new pseudo-terminal our controlling one. We lead a session already: spawned without a
+/// terminal, a helper gets one. The master is held to our end: its close is a hang-up.
 fn acquire() -> &'static OwnedFd {
     let pair = nix::pty::openpty(None, None).expect("a pseudo-terminal");
     let name = nix::unistd::ttyname(&pair.slave).expect("its name");
@@ -41,7 +42,8 @@ fn start(given: &Rc<Given>, pipe: &Pipe, words: &[&str]) -> Pid {
     Spawner::new().expect("a stack").spawn(&image).expect("it starts")
 }
 
-/// Fields 5, 6 and 8 of /proc/PID/stat, as cat(1) sees itself: group, session, the terminal's foreground group.
+/// Fields 5, 6 and 8 of /proc/PID/stat, as cat(1) sees itself: group, session, the terminal's
+/// foreground group.
 fn places(given: &Rc<Given>) -> (Pid, [Pid; 3]) {
     let pipe = Pipe::new(None, None).expect("a pipe");
     let pid = start(given, &pipe, &["cat", "/proc/self/stat"]);

@@ -1,7 +1,7 @@
 //! The two clocks: one to reckon with, one to show.
 //!
-//! Every deadline, life and delay is measured on the monotonic clock; the wall clock jumps, so nothing is ever computed
-//! from it.
+//! Every deadline, life and delay is measured on the monotonic clock; the wall clock jumps, so
+//! nothing is ever computed from it.
 
 use crate::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
@@ -18,7 +18,8 @@ pub fn wall() -> Duration {
     read(ClockId::CLOCK_REALTIME)
 }
 
-/// Both clocks exist on every Linux, so the error can't come; a clock at zero would be the answer to it.
+/// Both clocks exist on every Linux, so the error can't come; a clock at zero would be the answer
+/// to it.
 fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map(Duration::from).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! Going into the background, and the file with our pid.
 //!
-//! The process that was started stays until the manager runs, so that its exit code tells whether that worked. It must be
-//! left before anything is made that a fork would double: signal fds, sockets, locks.
+//! The process that was started stays until the manager runs, so that its exit code tells whether
+//! that worked. It must be left before anything is made that a fork would double: signal fds,
+//! sockets, locks.
 
 use std::fs;
 use std::io::Write;
@@ -14,15 +15,16 @@ use nix::unistd::ForkResult;
 use crate::exit::Errno;
 use crate::sys::{errno_of, fd, own_pid, signals};
 
-/// The background process's promise to say whether it has started. Dropped unsaid, the one who waits is told "failed".
+/// The background process's promise to say whether it has started. Dropped unsaid, the one who
+/// waits is told "failed".
 pub struct Startup(OwnedFd);
 
-/// Forks: returns in the background process, which has its own session, no terminal and /dev/null for standard input. The
-/// foreground process waits for [`Startup::report`] and exits with that code, never returning from here; if
-/// the other dies before, with 1.
+/// Forks: returns in the background process, which has its own session, no terminal and /dev/null
+/// for standard input. The foreground process waits for [`Startup::report`] and exits with that
+/// code, never returning from here; if the other dies before, with 1.
 ///
-/// The directory is the caller's to change. Standard output and error stay until the report, for the messages of a start
-/// that fails. EAGAIN, ENOMEM, EMFILE.
+/// The directory is the caller's to change. Standard output and error stay until the report, for
+/// the messages of a start that fails. EAGAIN, ENOMEM, EMFILE.
 pub fn go_to_background() -> Result<Startup, Errno> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: lar has one thread, so the child has all of its memory in a usable state.
@@ -54,7 +56,8 @@ fn wait_for_report(read: OwnedFd) -> ! {
 }
 
 impl Startup {
-    /// Says with which exit code the foreground process is to end, and lets go of standard output and error.
+    /// Says with which exit code the foreground process is to end, and lets go of standard output
+    /// and error.
     pub fn report(self, code: u8) -> Result<(), Errno> {
         let replaced = replace(&[fd::Standard::Output, fd::Standard::Error]);
         // If the one who waited was killed, nobody needs to know.
@@ -67,7 +70,8 @@ impl Startup {
 fn replace(fds: &[fd::Standard]) -> Result<(), Errno> {
     let null = fd::open_null()?;
     for &number in fds {
-        // SAFETY: the call takes plain numbers; 0 to 2 are owned by nobody, so no owner is surprised.
+        // SAFETY: the call takes plain numbers; 0 to 2 are owned by nobody, so no owner is
+        // surprised.
         let answer = unsafe {
             use std::os::fd::AsRawFd;
             libc::dup2(null.as_fd().as_raw_fd(), number as i32)

@@ -1,8 +1,8 @@
 //! Children and groups of them: who has ended, how, who is left, and signals to them.
 //!
-//! Looking ([`next`]) and taking away ([`reap`]) are two steps, because a process group's number is safe only while its
-//! leader is not reaped: what is left of the group is killed between the two. SIGCHLD only says that it is time to look;
-//! the loop looks until nobody is left.
+//! Looking ([`next`]) and taking away ([`reap`]) are two steps, because a process group's number is
+//! safe only while its leader is not reaped: what is left of the group is killed between the two.
+//! SIGCHLD only says that it is time to look; the loop looks until nobody is left.
 
 use std::fs;
 
@@ -13,7 +13,8 @@ use crate::sys::{checked, uninterrupted};
 /// Waits for nothing, takes nothing away: what every look at a dead child has in common.
 const PEEK: i32 = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
 
-/// A child that has ended and is not reaped yet; `None` when there is none. The same one again until it is reaped.
+/// A child that has ended and is not reaped yet; `None` when there is none. The same one again
+/// until it is reaped.
 pub fn next() -> Option<Pid> {
     let info = wait(libc::P_ALL, 0, PEEK).ok()?;
     child(&info)
@@ -42,7 +43,8 @@ fn decode(status: i32) -> Option<ExitStatus> {
     Some(ExitStatus::Signal { signal, core: libc::WCOREDUMP(status) })
 }
 
-/// A child that was stopped since the last call, and the signal that did it. Each stop is told once.
+/// A child that was stopped since the last call, and the signal that did it. Each stop is told
+/// once.
 pub fn stopped() -> Option<(Pid, Signal)> {
     let info = wait(libc::P_ALL, 0, libc::WSTOPPED | libc::WNOHANG).ok()?;
     // SAFETY: waitid has filled in the fields of a SIGCHLD siginfo, or left zeros.
@@ -50,8 +52,8 @@ pub fn stopped() -> Option<(Pid, Signal)> {
     Some((child(&info)?, Signal::new(status)?))
 }
 
-/// Whether no child of ours, alive or dead, is left in this process group. The members are ours once their parents
-/// are dead, if lar is PID 1 or a subreaper.
+/// Whether no child of ours, alive or dead, is left in this process group. The members are ours
+/// once their parents are dead, if lar is PID 1 or a subreaper.
 pub fn group_is_empty(group: Pid) -> bool {
     matches!(wait(libc::P_PGID, group.0, PEEK), Err(Errno(libc::ECHILD)))
 }
@@ -93,9 +95,9 @@ pub fn kill(pid: Pid, signal: Signal) -> Result<(), Errno> {
     checked(unsafe { libc::kill(pid.0, signal.number()) }).map(drop)
 }
 
-/// Sends a signal to the process group that this process leads; the leader is not reaped yet. If there is no such group,
-/// to the leader alone: a child that is made by fork is not in its own group from the first moment, and any process may
-/// leave its group.
+/// Sends a signal to the process group that this process leads; the leader is not reaped yet. If
+/// there is no such group, to the leader alone: a child that is made by fork is not in its own
+/// group from the first moment, and any process may leave its group.
 pub fn kill_group(leader: Pid, signal: Signal) -> Result<(), Errno> {
     // Never -0 or -1: that would be our own group, or everybody.
     if leader.0 <= 1 {
@@ -108,8 +110,8 @@ pub fn kill_group(leader: Pid, signal: Signal) -> Result<(), Errno> {
     }
 }
 
-/// Sends a signal to every process of this pid namespace but ourselves. Refused (EPERM) unless we are its PID 1: for
-/// anybody else "every process" means the whole machine.
+/// Sends a signal to every process of this pid namespace but ourselves. Refused (EPERM) unless we
+/// are its PID 1: for anybody else "every process" means the whole machine.
 pub fn kill_all(signal: Signal) -> Result<(), Errno> {
     if !crate::sys::boot::is_pid1() {
         return Err(Errno(libc::EPERM));
@@ -118,7 +120,8 @@ pub fn kill_all(signal: Signal) -> Result<(), Errno> {
     checked(unsafe { libc::kill(-1, signal.number()) }).map(drop)
 }
 
-/// All our children, adopted ones too; `None` without /proc. For the end, when it does not matter that it allocates.
+/// All our children, adopted ones too; `None` without /proc. For the end, when it does not matter
+/// that it allocates.
 pub fn children() -> Option<Vec<Pid>> {
     listed_children().or_else(|| scanned_children(crate::sys::own_pid()))
 }
@@ -156,8 +159,8 @@ pub fn parent_of(pid: Pid) -> Option<Pid> {
     parent_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The parent in a line of /proc/PID/stat. The name in brackets may itself hold brackets, blanks and any other byte, so
-/// what counts comes after the last bracket: state, parent.
+/// The parent in a line of /proc/PID/stat. The name in brackets may itself hold brackets, blanks
+/// and any other byte, so what counts comes after the last bracket: state, parent.
 fn parent_in(stat: &[u8]) -> Option<Pid> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;

@@ -1,9 +1,10 @@
-//! Signals to lar itself: taken over before anything else happens, read from an fd, given back to whom they belong.
+//! Signals to lar itself: taken over before anything else happens, read from an fd, given back to
+//! whom they belong.
 //!
-//! From [`take_over`] on every signal that can be blocked is blocked for good, so one that is sent in the first microsecond
-//! waits until somebody reads it. Nothing is ever done in a handler. The masks are the kernel's own 64 bits, set by raw
-//! system calls: glibc's wrappers silently leave out signals 32 and 33, and then a child would not get exactly the mask
-//! that lar was given.
+//! From [`take_over`] on every signal that can be blocked is blocked for good, so one that is sent
+//! in the first microsecond waits until somebody reads it. Nothing is ever done in a handler. The
+//! masks are the kernel's own 64 bits, set by raw system calls: glibc's wrappers silently leave out
+//! signals 32 and 33, and then a child would not get exactly the mask that lar was given.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -57,8 +58,8 @@ const fn bit(signal: Signal) -> u64 {
     1 << (signal.number() - 1)
 }
 
-/// What stays unblocked: faults of lar's own instructions. The kernel forces a blocked one to its default action, past any
-/// handler, and a PID 1 that dies takes the machine along.
+/// What stays unblocked: faults of lar's own instructions. The kernel forces a blocked one to its
+/// default action, past any handler, and a PID 1 that dies takes the machine along.
 const FAULTS: [Signal; 7] =
     [Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::ABRT, Signal::TRAP, Signal::SYS];
 
@@ -79,12 +80,13 @@ pub struct Saved {
 
 static SAVED: OnceLock<Saved> = OnceLock::new();
 
-/// Saves the inherited signal state and makes it lar's own. The first thing that `main` does; a second call changes
-/// nothing and returns the same.
+/// Saves the inherited signal state and makes it lar's own. The first thing that `main` does; a
+/// second call changes nothing and returns the same.
 ///
 /// - Everything but the faults is blocked.
-/// - SIGCHLD gets its default action: an inherited "ignore" would make the kernel reap lar's children and keep their exit
-///   codes to itself. Stops and continues of children are not announced, only deaths.
+/// - SIGCHLD gets its default action: an inherited "ignore" would make the kernel reap lar's
+///   children and keep their exit codes to itself. Stops and continues of children are not
+///   announced, only deaths.
 /// - SIGPIPE is ignored, so that a broken pipe is an errno and no more than that.
 pub fn take_over() -> Saved {
     *SAVED.get_or_init(|| {
@@ -100,7 +102,8 @@ pub fn saved() -> Saved {
     SAVED.get().copied().unwrap_or_else(|| Saved { mask: mask(), ignored: ignored() })
 }
 
-/// Undoes [`take_over`] for a command that is no manager: Ctrl-C and a closed pipe end it as they end any program.
+/// Undoes [`take_over`] for a command that is no manager: Ctrl-C and a closed pipe end it as they
+/// end any program.
 pub fn give_back() {
     let saved = saved();
     for signal in [Signal::CHLD, Signal::PIPE] {
@@ -110,29 +113,32 @@ pub fn give_back() {
     set_mask(saved.mask);
 }
 
-/// Whether children that stop or go on are announced by SIGCHLD too, as single-program mode needs on a terminal.
+/// Whether children that stop or go on are announced by SIGCHLD too, as single-program mode needs
+/// on a terminal.
 pub fn announce_stops(yes: bool) {
     // SAFETY: sigaction is plain data, for which all zeros is a value (default action, empty mask).
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = libc::SIG_DFL;
     action.sa_flags = if yes { 0 } else { libc::SA_NOCLDSTOP };
-    // SAFETY: the kernel reads one sigaction, which lives until the call returns. It can't fail for SIGCHLD.
+    // SAFETY: the kernel reads one sigaction, which lives until the call returns. It can't fail for
+    // SIGCHLD.
     unsafe { libc::sigaction(libc::SIGCHLD, &action, std::ptr::null_mut()) };
 }
 
-/// The kernel's `struct sigaction`, as far as all of Linux's ports that lar is built for agree: the handler comes first. It
-/// is larger than any of them; the rest stays zero.
+/// The kernel's `struct sigaction`, as far as all of Linux's ports that lar is built for agree: the
+/// handler comes first. It is larger than any of them; the rest stays zero.
 type RawAction = [usize; 8];
 
 /// The size of the kernel's signal set in bytes.
 const SET_SIZE: usize = 8;
 
-/// Sets a signal to "default" or "ignore". KILL, STOP and the like are refused by the kernel, which is fine. Async-signal
-/// safe: the child of a spawn uses it.
+/// Sets a signal to "default" or "ignore". KILL, STOP and the like are refused by the kernel, which
+/// is fine. Async-signal safe: the child of a spawn uses it.
 pub(super) fn dispose(signal: Signal, handler: libc::sighandler_t) {
     let action: RawAction = [handler, 0, 0, 0, 0, 0, 0, 0];
     let none = std::ptr::null_mut::<RawAction>();
-    // SAFETY: the kernel reads no more than its struct from `action`, which is larger and lives until the call returns.
+    // SAFETY: the kernel reads no more than its struct from `action`, which is larger and lives
+    // until the call returns.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal.number(), &action, none, SET_SIZE) };
 }
 
@@ -153,7 +159,8 @@ pub(super) fn ignored() -> Set {
 /// Replaces the mask of this thread and returns the one before. Async-signal safe.
 pub(super) fn set_mask(new: Set) -> Set {
     let mut old = 0_u64;
-    // SAFETY: the kernel reads and writes eight bytes each, both of which live until the call returns.
+    // SAFETY: the kernel reads and writes eight bytes each, both of which live until the call
+    // returns.
     unsafe {
         let new = &raw const new.0;
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, &mut old, SET_SIZE);
@@ -174,14 +181,15 @@ fn mask() -> Set {
 pub struct Received {
     /// Which.
     pub signal: Signal,
-    /// Who sent it; `None` for the kernel, and for a process outside of lar's pid namespace. lar's own pid on SIGPIPE
-    /// means that lar itself wrote to a closed pipe.
+    /// Who sent it; `None` for the kernel, and for a process outside of lar's pid namespace. lar's
+    /// own pid on SIGPIPE means that lar itself wrote to a closed pipe.
     pub sender: Option<Pid>,
     /// si_code: SI_KERNEL (128) for Ctrl-Alt-Del, SI_USER (0) for kill(2).
     pub code: i32,
 }
 
-/// The fd from which blocked signals are read. Several deaths make one SIGCHLD: it is a hint, and says nothing about whom.
+/// The fd from which blocked signals are read. Several deaths make one SIGCHLD: it is a hint, and
+/// says nothing about whom.
 pub struct SignalFd(OwnedFd);
 
 impl SignalFd {
@@ -189,15 +197,16 @@ impl SignalFd {
     pub fn new() -> Result<SignalFd, Errno> {
         let mask = handled().bits();
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        // SAFETY: the kernel reads eight bytes of mask; on success the new fd has no other owner yet.
+        // SAFETY: the kernel reads eight bytes of mask; on success the new fd has no other owner
+        // yet.
         unsafe {
             let fd = libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, SET_SIZE, flags);
             Ok(SignalFd(OwnedFd::from_raw_fd(checked(fd as i32)?)))
         }
     }
 
-    /// The next signal; `None` when there is none. To be drained to `None`: an edge-triggered epoll reports nothing until
-    /// the next signal comes, even if others wait.
+    /// The next signal; `None` when there is none. To be drained to `None`: an edge-triggered epoll
+    /// reports nothing until the next signal comes, even if others wait.
     pub fn read(&mut self) -> Option<Received> {
         loop {
             // SAFETY: signalfd_siginfo is plain data, for which all zeros is a value.

@@ -1,8 +1,9 @@
 //! The controlling terminal of single-program mode: who has the foreground, and job control.
 //!
-//! lar is a guest between a shell and the program: the terminal goes to the program when it is lar's to give (never when
-//! lar was started with `&`), comes back when the program stops or ends, and a stopped program stops lar, so that the
-//! shell sees it. It is found by /dev/tty, because stdin may be redirected.
+//! lar is a guest between a shell and the program: the terminal goes to the program when it is
+//! lar's to give (never when lar was started with `&`), comes back when the program stops or ends,
+//! and a stopped program stops lar, so that the shell sees it. It is found by /dev/tty, because
+//! stdin may be redirected.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -15,7 +16,8 @@ use crate::sys::{checked, uninterrupted};
 pub struct Terminal(OwnedFd);
 
 impl Terminal {
-    /// Our controlling terminal, if we have one. Without the device node /dev/tty: whichever of fds 0 to 2 it is.
+    /// Our controlling terminal, if we have one. Without the device node /dev/tty: whichever of fds
+    /// 0 to 2 it is.
     pub fn open() -> Option<Terminal> {
         let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NONBLOCK;
         // SAFETY: the path is a C string that lives for ever.
@@ -45,8 +47,8 @@ impl Terminal {
 
     /// Gives the foreground to a process group of our session.
     pub fn give(&self, group: Pid) -> Result<(), Errno> {
-        // A background process that does this is stopped by SIGTTOU, unless that is blocked. In lar it always is; this
-        // is for callers that have not taken over the signals.
+        // A background process that does this is stopped by SIGTTOU, unless that is blocked. In lar
+        // it always is; this is for callers that have not taken over the signals.
         let before = signals::set_mask(Set::ALL);
         let group = group.0;
         // SAFETY: TIOCSPGRP reads one int from `group`.
@@ -56,7 +58,8 @@ impl Terminal {
         answer
     }
 
-    /// Takes the foreground back from `group`, if it is that group which has it: a shell that took it since keeps it.
+    /// Takes the foreground back from `group`, if it is that group which has it: a shell that took
+    /// it since keeps it.
     pub fn take_from(&self, group: Pid) -> Result<(), Errno> {
         if self.foreground()? == group { self.give(own_group()) } else { Ok(()) }
     }
@@ -79,11 +82,13 @@ fn own_group() -> Pid {
     Pid(nix::unistd::getpgrp().as_raw())
 }
 
-/// Stops ourselves, as Ctrl-Z would have, and returns when somebody continues us. `false` at once if nobody would: PID 1,
-/// or no parent in our session that looks after jobs (an orphaned process group). Then the caller continues the program
-/// instead, as the kernel ignores Ctrl-Z in such a group.
+/// Stops ourselves, as Ctrl-Z would have, and returns when somebody continues us. `false` at once
+/// if nobody would: PID 1, or no parent in our session that looks after jobs (an orphaned process
+/// group). Then the caller continues the program instead, as the kernel ignores Ctrl-Z in such a
+/// group.
 ///
-/// The others of our group, a pipeline's for instance, are stopped too; a SIGTSTP from our own pid is the echo of this.
+/// The others of our group, a pipeline's for instance, are stopped too; a SIGTSTP from our own pid
+/// is the echo of this.
 pub fn suspend() -> bool {
     if crate::sys::boot::is_pid1() || group_is_orphaned() {
         return false;
@@ -96,8 +101,9 @@ pub fn suspend() -> bool {
     true
 }
 
-/// Whether nobody in our session looks after our process group: the parent of its eldest member is in another session.
-/// Members that are our ancestors (a script that runs lar) are passed over, which needs /proc.
+/// Whether nobody in our session looks after our process group: the parent of its eldest member is
+/// in another session. Members that are our ancestors (a script that runs lar) are passed over,
+/// which needs /proc.
 fn group_is_orphaned() -> bool {
     let session = nix::unistd::getsid(None);
     let group = Ok(nix::unistd::getpgrp());

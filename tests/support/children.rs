@@ -1,4 +1,5 @@
-//! What the tests of `sys` share: real children, started by lar's own spawn, and helpers that are this test binary again.
+//! What the tests of `sys` share: real children, started by lar's own spawn, and helpers that are
+//! this test binary again.
 
 #![allow(dead_code)] // each test file uses its own part of this
 
@@ -133,10 +134,12 @@ pub fn skip(reason: &str) {
     println!("skipped: {reason}");
 }
 
-/// The words that run this test binary again, in a process of its own, as the (ignored) test `helper`.
+/// The words that run this test binary again, in a process of its own, as the (ignored) test
+/// `helper`.
 const HELPER: [&str; 5] = ["helper", "--exact", "--ignored", "--nocapture", "--test-threads=1"];
 
-/// The command for a helper that does what `role` says. It ends with 0, or says why not on its standard error.
+/// The command for a helper that does what `role` says. It ends with 0, or says why not on its
+/// standard error.
 pub fn helper(role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args(HELPER).env("ROLE", role);
@@ -148,7 +151,8 @@ pub fn run_helper(role: &str) {
     run_helper_with(role, Saved { mask: Set::EMPTY, ignored: Set::EMPTY });
 }
 
-/// Runs a helper that finds this signal state; all of its threads do, which a change from within could not achieve.
+/// Runs a helper that finds this signal state; all of its threads do, which a change from within
+/// could not achieve.
 pub fn run_helper_with(role: &str, signals: Saved) {
     let setup = Setup { session: lar::plan::Session::Given, ..Setup::default() };
     let outcome = run_process(Given { signals, ..Given::collect() }, &setup, &helper_process(role));

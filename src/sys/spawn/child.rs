@@ -1,9 +1,9 @@
 //! What runs in the child, between clone and exec.
 //!
-//! Here lar's memory is shared with lar, which stands still. So: raw system calls only, on data that was prepared; nothing is
-//! allocated, locked, logged or looked up; no glibc wrapper that knows about threads (its setuid tells the *parent's*
-//! threads to follow); nothing that can panic; nothing is opened but a file under /proc. errno is lar's own, which does
-//! not mind.
+//! Here lar's memory is shared with lar, which stands still. So: raw system calls only, on data
+//! that was prepared; nothing is allocated, locked, logged or looked up; no glibc wrapper that
+//! knows about threads (its setuid tells the *parent's* threads to follow); nothing that can panic;
+//! nothing is opened but a file under /proc. errno is lar's own, which does not mind.
 
 use std::convert::Infallible;
 use std::ffi::{c_char, c_int, c_long, c_void};
@@ -50,7 +50,8 @@ pub(super) extern "C" fn run(task: *mut c_void) -> c_int {
     NOT_STARTED
 }
 
-/// The steps in their order: what needs rights before the rights are given up, unblocking the signals last.
+/// The steps in their order: what needs rights before the rights are given up, unblocking the
+/// signals last.
 fn become_program(task: &Task) -> Result<Infallible, Failure> {
     let image = task.image;
     enter_place(&image.place)?;
@@ -97,8 +98,9 @@ const IOPRIO_WHO_PROCESS: c_long = 1;
 
 /// One raw system call; -1 is a failure of this stage.
 fn call(stage: Stage, number: c_long, [a, b, c, d, e]: [c_long; 5]) -> Result<c_long, Failure> {
-    // SAFETY: every pointer among the arguments comes from `at`, of data that outlives the call and is as large as the
-    // call reads or writes; each caller names a call and its arguments in one line.
+    // SAFETY: every pointer among the arguments comes from `at`, of data that outlives the call and
+    // is as large as the call reads or writes; each caller names a call and its arguments in one
+    // line.
     match unsafe { libc::syscall(number, a, b, c, d, e) } {
         -1 => Err((stage, last_errno())),
         answer => Ok(answer),
@@ -121,8 +123,8 @@ fn enter_place(place: &Place) -> Result<(), Failure> {
     }
 }
 
-/// Leaves lar's process group, and takes the foreground along if it is lar's to give. It may be the shell's (`&`); and the
-/// terminal may have hung up, which the program will learn anyway.
+/// Leaves lar's process group, and takes the foreground along if it is lar's to give. It may be the
+/// shell's (`&`); and the terminal may have hung up, which the program will learn anyway.
 fn enter_job(terminal: c_int) -> Result<(), Failure> {
     let stage = Stage::Terminal;
     let mut foreground: c_int = 0;
@@ -162,8 +164,8 @@ fn write_oom_score(digits: &[u8]) -> Result<(), Failure> {
     call(stage, libc::SYS_write, [fd, at(digits), digits.len() as c_long, 0, 0]).map(drop)
 }
 
-/// As root, before the user is switched. `later`: EACCES is not final, since root without its capabilities, or on NFS, may
-/// be kept out where the user is not. Whether it is done.
+/// As root, before the user is switched. `later`: EACCES is not final, since root without its
+/// capabilities, or on NFS, may be kept out where the user is not. Whether it is done.
 fn enter_directory(image: &Image, later: bool) -> Result<bool, Failure> {
     let Some(directory) = image.directory else { return Ok(true) };
     match call(Stage::Directory, libc::SYS_chdir, [at(directory), 0, 0, 0, 0]) {
@@ -172,8 +174,8 @@ fn enter_directory(image: &Image, later: bool) -> Result<bool, Failure> {
     }
 }
 
-/// Puts three fds at 0, 1 and 2, and closes all others. Sources among 0 to 2 are first moved out of the way, so that
-/// any exchange works.
+/// Puts three fds at 0, 1 and 2, and closes all others. Sources among 0 to 2 are first moved out of
+/// the way, so that any exchange works.
 fn connect_stdio(stdio: [c_int; 3]) -> Result<(), Failure> {
     let stage = Stage::Fds;
     let move_up = c_long::from(libc::F_DUPFD_CLOEXEC);
@@ -224,7 +226,8 @@ struct CapabilityHalf {
 /// _LINUX_CAPABILITY_VERSION_3.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// Keeps these and no others: permitted, and ambient, so that they reach a program that knows nothing of capabilities.
+/// Keeps these and no others: permitted, and ambient, so that they reach a program that knows
+/// nothing of capabilities.
 fn keep_capabilities(capabilities: &Capabilities) -> Result<(), Failure> {
     let stage = Stage::Capabilities;
     let half = |bits: u64| {
@@ -242,8 +245,8 @@ fn keep_capabilities(capabilities: &Capabilities) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tries each path, as execvp(3) does: what is not there, or not allowed, is passed over; EACCES is remembered. Returns
-/// only if none could be executed.
+/// Tries each path, as execvp(3) does: what is not there, or not allowed, is passed over; EACCES is
+/// remembered. Returns only if none could be executed.
 fn execute(image: &Image) -> Failure {
     let mut found = Errno(libc::ENOENT);
     for &path in image.candidates.iter() {
@@ -264,7 +267,8 @@ fn execute(image: &Image) -> Failure {
     (Stage::Exec, found)
 }
 
-/// An executable file of no known format is a shell script without `#!`, to shells and to execvp(3).
+/// An executable file of no known format is a shell script without `#!`, to shells and to
+/// execvp(3).
 fn execute_script(image: &Image, path: *const c_char) -> Errno {
     let shell = c"/bin/sh".as_ptr();
     if let [zeroth, first, ..] = &*image.argv {

@@ -1,7 +1,8 @@
 //! An image: everything a child needs between clone and exec, as the kernel wants it.
 //!
-//! Made when a plan is loaded, from words; read by the child, who only walks through arrays. What depends on lar itself (is
-//! that user us already? which capabilities can be dropped?) is decided here, so the child decides nothing.
+//! Made when a plan is loaded, from words; read by the child, who only walks through arrays. What
+//! depends on lar itself (is that user us already? which capabilities can be dropped?) is decided
+//! here, so the child decides nothing.
 
 use std::cell::Cell;
 use std::ffi::c_char;
@@ -35,8 +36,8 @@ pub struct Recipe<'a> {
 }
 
 impl<'a> Recipe<'a> {
-    /// The recipe for an instance's main process, without extra variables. For another program of the same instance (a
-    /// probe), replace `argv`.
+    /// The recipe for an instance's main process, without extra variables. For another program of
+    /// the same instance (a probe), replace `argv`.
     pub fn new(setup: &'a Setup, process: &'a Process, stdio: [RawFd; 3]) -> Recipe<'a> {
         Recipe {
             setup,
@@ -77,7 +78,8 @@ pub(super) type LimitPair = (u32, [u64; 2]);
 
 /// Everything prepared for one program of one instance.
 pub struct Image {
-    /// The bytes of all strings of this image, zero-terminated. Never changed after `new`: the pointers below point in here.
+    /// The bytes of all strings of this image, zero-terminated. Never changed after `new`: the
+    /// pointers below point in here.
     _strings: Vec<u8>,
     /// Keeps the inherited variables, into which `envp` points.
     _given: Rc<Given>,
@@ -163,8 +165,9 @@ impl Image {
         self.stdio = stdio;
     }
 
-    /// Why the last child of `Spawn::Fork` ended before it became its program; to be asked when it has exited. `None` if
-    /// it did become it, and always with `Spawn::Vfork`, where the spawn itself tells.
+    /// Why the last child of `Spawn::Fork` ended before it became its program; to be asked when it
+    /// has exited. `None` if it did become it, and always with `Spawn::Vfork`, where the spawn
+    /// itself tells.
     pub fn failure(&self) -> Option<(Stage, Errno)> {
         self.shared_report()?.get()
     }
@@ -174,7 +177,8 @@ impl Image {
     }
 
     pub(super) fn shared_report(&self) -> Option<&Report> {
-        // SAFETY: the slot holds an initialised Report for as long as it lives; all its fields are atomic.
+        // SAFETY: the slot holds an initialised Report for as long as it lives; all its fields are
+        // atomic.
         self.slot.as_ref().map(|slot| unsafe { slot.0.as_ref() })
     }
 
@@ -211,7 +215,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // SAFETY: unmaps exactly what `new` has mapped. A child that still runs has its own mapping.
+        // SAFETY: unmaps exactly what `new` has mapped. A child that still runs has its own
+        // mapping.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Report>()) };
     }
 }
@@ -285,8 +290,8 @@ fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a st
     own
 }
 
-/// Whether a variable of lar's is handed on. NOTIFY_SOCKET speaks of lar's own readiness, so a service gets it only if it
-/// is asked for by name.
+/// Whether a variable of lar's is handed on. NOTIFY_SOCKET speaks of lar's own readiness, so a
+/// service gets it only if it is asked for by name.
 fn inherits(setup: &Setup, name: &[u8]) -> bool {
     match &setup.inherit {
         Inherit::All => setup.session == Session::Given || name != b"NOTIFY_SOCKET",
@@ -315,8 +320,8 @@ fn search_path(given: &Given, own: &[(&str, &str)], inherit: &Inherit) -> Vec<u8
     theirs.unwrap_or(DEFAULT_PATH.as_bytes()).to_vec()
 }
 
-/// Nothing, if lar is that user already: then nothing is to be switched, and an ordinary user could not. The
-/// supplementary groups are root's to change; another user keeps those of its login.
+/// Nothing, if lar is that user already: then nothing is to be switched, and an ordinary user could
+/// not. The supplementary groups are root's to change; another user keeps those of its login.
 fn ids(identity: Option<&plan::Identity>) -> Option<Ids> {
     let identity = identity?;
     let ours = nix::unistd::getresuid().ok().zip(nix::unistd::getresgid().ok());
@@ -364,10 +369,11 @@ fn number(resource: Resource) -> u32 {
     }
 }
 
-/// What is dropped is what lar's own bounding set has and `keep` has not, so that an unprivileged lar whose container
-/// has dropped everything already needs no right for it.
+/// What is dropped is what lar's own bounding set has and `keep` has not, so that an unprivileged
+/// lar whose container has dropped everything already needs no right for it.
 fn capabilities(keep: u64) -> Capabilities {
-    // SAFETY: this prctl takes plain numbers; -1 means that the kernel does not know such a capability.
+    // SAFETY: this prctl takes plain numbers; -1 means that the kernel does not know such a
+    // capability.
     let has = |&n: &u32| unsafe { libc::prctl(libc::PR_CAPBSET_READ, n, 0, 0, 0) } == 1;
     let drop = (0..64).filter(|&n| keep & 1 << n == 0).filter(has).fold(0, |set, n| set | 1 << n);
     Capabilities { keep, drop }
