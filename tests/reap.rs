@@ -139,6 +139,14 @@ fn ignored_at_start() {
     let signal = reader.read().map(|received| received.signal);
     check(signal == Some(Signal::CHLD), &format!("announced: {signal:?}"));
     check(reader.read().is_none(), "drained");
+
+    // A service does not inherit any of this.
+    let pipe = pipe();
+    let pid = start(&pipe, &["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]);
+    check(support::wait(pid).success(), "it runs");
+    drop(pipe.write);
+    let zeros = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
+    check(support::read_all(&pipe.read) == zeros, "a clean state");
 }
 
 /// All but faults, and the two that glibc unblocks in a thread, as a test has one.

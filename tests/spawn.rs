@@ -22,6 +22,7 @@ use support::{
 
 const ENOENT: Errno = Errno(nix::libc::ENOENT);
 const EACCES: Errno = Errno(nix::libc::EACCES);
+const EAGAIN: Errno = Errno(nix::libc::EAGAIN);
 const EPERM: Errno = Errno(nix::libc::EPERM);
 const EINVAL: Errno = Errno(nix::libc::EINVAL);
 
@@ -317,7 +318,7 @@ fn a_directory_that_only_the_user_may_enter_is_entered() {
 #[test]
 fn an_ordinary_user_cannot_become_another_but_may_stay_itself() {
     if !is_root() {
-        return user_switch_as_ordinary_user();
+        return run_helper("user");
     }
     let identity = Identity { groups: vec![], account: None, ..nobody() };
     let setup = own(|setup| setup.identity = Some(identity));
@@ -343,6 +344,16 @@ fn user_switch_as_ordinary_user() {
     let setup = own(|setup| setup.identity = Some(same));
     let answer = run(&setup, &["true"]).map(|outcome| outcome.status);
     check(answer == Ok(ExitStatus::SUCCESS), &format!("the same user: {answer:?}"));
+
+    // No process more: clone itself is refused, and it is no more than an answer.
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).expect("a limit");
+    setrlimit(Resource::RLIMIT_NPROC, 0, hard).expect("lowered");
+    let answer = run(&Setup::default(), &["true"]).err();
+    check(answer == Some((Stage::Clone, EAGAIN)), &format!("no process: {answer:?}"));
+    setrlimit(Resource::RLIMIT_NPROC, hard, hard).expect("raised");
+    let answer = run(&Setup::default(), &["true"]).map(|outcome| outcome.status);
+    check(answer == Ok(ExitStatus::SUCCESS), &format!("it goes on: {answer:?}"));
 }
 
 fn nobody_else() -> Identity {

@@ -179,8 +179,10 @@ impl Spawner {
         }
         let Some(failure) = report.get() else { return Ok(Pid(pid)) };
         // It has called exit already, or we would not run: this does not wait. ECHILD, if SIGCHLD
-        // is ignored, is as good. SAFETY: no status is asked for, so nothing is written.
-        let _ = uninterrupted(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) });
+        // is ignored, is as good.
+        let reaped = std::ptr::null_mut();
+        // SAFETY: no status is asked for, so nothing is written.
+        let _ = uninterrupted(|| unsafe { libc::waitpid(pid, reaped, 0) });
         Err(failure)
     }
 }
