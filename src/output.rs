@@ -220,15 +220,16 @@ impl Output {
         for id in desk.streams() {
             let Some(stream) = self.streams.get_mut(id.index()) else { continue };
             stream.ending = Some(pipe::unread(&stream.reader));
-            loop {
-                match self.turn(id, now, wall) {
-                    Turn::Read(_) | Turn::Dry(_) => {}
-                    Turn::Ended => break,
-                    Turn::Held => {
-                        self.hold(id);
-                        break;
-                    }
-                }
+            self.until_ended(id, now, wall);
+        }
+    }
+
+    /// Turns until what a stream's last process wrote is passed on, or is held back.
+    fn until_ended(&mut self, id: StreamId, now: Instant, wall: Wall) {
+        while self.streams.get(id.index()).is_some_and(|stream| stream.ending.is_some()) {
+            match self.turn(id, now, wall) {
+                Turn::Read(_) | Turn::Dry(_) | Turn::Ended => {}
+                Turn::Held => return self.hold(id),
             }
         }
     }
@@ -286,10 +287,7 @@ impl Output {
             let now = now + start.elapsed();
             self.places.iter_mut().for_each(|place| place.hurry(now, 10));
             while let Some(id) = self.due(now) {
-                while matches!(self.turn(id, now, wall), Turn::Read(_)) {}
-                if self.streams.get(id.index()).is_some_and(|stream| !stream.rest.is_empty()) {
-                    self.hold(id);
-                }
+                self.until_ended(id, now, wall);
             }
         }
     }
