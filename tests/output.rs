@@ -90,6 +90,7 @@ impl Bench {
     /// Lets time pass, deadline by deadline.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
+        self.pump();
         while let Some(next) = self.output.next_deadline().filter(|next| *next <= end) {
             self.now = self.now.max(next);
             self.pump();
