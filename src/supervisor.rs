@@ -9,8 +9,6 @@ pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket,
 
 /// The state machine of everything that is supervised.
 pub struct Supervisor {
-    /// Stub.
-    pub fake: Vec<Instance>,
     plan: Plan,
 }
 
@@ -48,7 +46,7 @@ pub struct Instance {
 impl Supervisor {
     /// A supervisor of this plan, everything still down. The seed is for jitter.
     pub fn new(plan: Plan, _seed: u64) -> Supervisor {
-        Supervisor { plan, fake: Vec::new() }
+        Supervisor { plan }
     }
     /// Tells it that something happened.
     pub fn handle(&mut self, _now: Instant, _event: Event) {}
@@ -99,13 +97,5 @@ impl Supervisor {
     /// Whether the manager is ending.
     pub fn shutting_down(&self) -> bool {
         false
-    }
-    /// Stub.
-    pub fn describe<'a>(&'a self, change: &'a Change) -> impl core::fmt::Display + 'a {
-        format!("{change:?}")
-    }
-    /// Stub.
-    pub fn describe_cause(&self, cause: Cause) -> impl core::fmt::Display + '_ {
-        format!("{cause:?}")
     }
 }

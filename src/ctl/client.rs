@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -14,7 +15,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
-use super::place::Place;
+use super::place::{Place, bare};
 use super::protocol::reply::Line;
 
 /// A connection to a manager.
@@ -24,6 +25,8 @@ pub struct Connection {
     place: Place,
     input: Vec<u8>,
     taken: usize,
+    /// When to give up on a manager that says nothing; `None`: never.
+    pub deadline: Option<Instant>,
 }
 
 /// Why there is no reply, or no more of it.
@@ -41,6 +44,8 @@ pub enum ClientError {
     Garbled(Place, String),
     /// Ctrl-C. The work goes on.
     Interrupted,
+    /// The manager has said nothing until the deadline, not even that it timed out.
+    Silent(Place),
 }
 
 impl fmt::Display for ClientError {
@@ -55,25 +60,27 @@ impl fmt::Display for ClientError {
                 Ok(())
             }
             ClientError::Stranger(place, uid) => {
-                write!(f, "who listens at {place} is user {uid}, not a manager of this user or of root")
+                write!(
+                    f,
+                    "who listens at {place} is user {uid}, not a manager of this user or of root"
+                )
             }
             ClientError::Broken(place, error) => {
                 write!(f, "the connection to {place} broke: {}", bare(error))
             }
             ClientError::Closed(place) => {
-                write!(f, "the manager at {place} closed the connection before its answer was complete")
+                write!(
+                    f,
+                    "the manager at {place} closed the connection before its answer was complete"
+                )
             }
             ClientError::Garbled(place, line) => {
                 write!(f, "{place} does not speak lar's language; it said: {line:?}")
             }
+            ClientError::Silent(place) => write!(f, "the manager at {place} does not answer"),
             ClientError::Interrupted => f.write_str("interrupted"),
         }
     }
-}
-
-fn bare(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl Connection {
@@ -89,7 +96,8 @@ impl Connection {
                 Ok(stream) => {
                     let place = place.clone();
                     check_peer(&stream, &place)?;
-                    return Ok(Connection { stream, place, input: Vec::new(), taken: 0 });
+                    let input = Vec::new();
+                    return Ok(Connection { stream, place, input, taken: 0, deadline: None });
                 }
                 Err(error) => tried.push((place.clone(), error)),
             }
@@ -130,6 +138,11 @@ impl Connection {
         Ok(())
     }
 
+    /// This error of the client's own, as one of the connection.
+    pub fn broken(&self, error: io::Error) -> ClientError {
+        ClientError::Broken(self.place.clone(), error)
+    }
+
     fn line(&mut self) -> Option<String> {
         let rest = &self.input[self.taken..];
         let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
@@ -156,7 +169,10 @@ impl Connection {
                     ErrorKind::Interrupted => {}
                     ErrorKind::ConnectionReset => return Ok(false),
                     ErrorKind::WouldBlock => {
-                        let interrupted = ear.wait(&self.stream);
+                        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                            return Err(ClientError::Silent(self.place.clone()));
+                        }
+                        let interrupted = ear.wait(&self.stream, self.deadline);
                         if interrupted.map_err(|e| ClientError::Broken(self.place.clone(), e))? {
                             return Err(ClientError::Interrupted);
                         }
@@ -204,12 +220,13 @@ impl Ear {
         Ok(Ear { poll, events: Events::with_capacity(4), signals })
     }
 
-    /// Waits until `stream` can be read, or Ctrl-C was pressed: then true.
-    fn wait(&mut self, stream: &UnixStream) -> io::Result<bool> {
+    /// Waits until `stream` can be read, or the deadline has come, or Ctrl-C was pressed: then true.
+    fn wait(&mut self, stream: &UnixStream, deadline: Option<Instant>) -> io::Result<bool> {
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let fd = stream.as_raw_fd();
         // Registered anew for each wait: an edge that came before is told again.
         self.poll.registry().register(&mut SourceFd(&fd), SOCKET, Interest::READABLE)?;
-        let polled = self.poll.poll(&mut self.events, None);
+        let polled = self.poll.poll(&mut self.events, timeout);
         self.poll.registry().deregister(&mut SourceFd(&fd))?;
         match polled {
             Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),

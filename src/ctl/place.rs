@@ -59,3 +59,9 @@ impl Place {
         UnixStream::connect_addr(&self.address()?)
     }
 }
+
+/// An error without Rust's ` (os error 13)`.
+pub(crate) fn bare(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -31,13 +31,13 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 pub use self::listen::BindError;
-use self::listen::{Bound, bare};
+use self::listen::Bound;
 use self::peer::{Input, Peer};
 use self::reply::Step;
 use self::verbs::{Turn, begin};
 pub use self::view::View;
 use self::work::{Source, Verdict, Work};
-use super::place::Place;
+use super::place::{Place, bare};
 use super::protocol::MAX_REQUEST;
 use super::protocol::request::{Request, RequestError};
 use crate::exit::Code;

@@ -137,14 +137,8 @@ macro_rules! commands {
 
 const NONE: &[Flag] = &[];
 const ACT: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Progress];
-const STOP: &[Flag] = &[
-    Flag::NoWait,
-    Flag::Timeout,
-    Flag::Strict,
-    Flag::WithDependents,
-    Flag::Force,
-    Flag::Progress,
-];
+const STOP: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::WithDependents, Flag::Force, Flag::Progress];
 
 commands! {
     Status "status" "[NAME…]" Names View NONE;

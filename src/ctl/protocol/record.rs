@@ -218,7 +218,7 @@ impl Fields {
                 Some(quoted) => unquote(quoted)?,
                 None => {
                     let end = after.find(' ').unwrap_or(after.len());
-                    (after[..end].as_bytes().to_vec(), &after[end..])
+                    (after.as_bytes()[..end].to_vec(), &after[end..])
                 }
             };
             fields.push((key.to_owned(), value));
@@ -262,7 +262,8 @@ fn unquote(text: &str) -> Option<(Vec<u8>, &str)> {
                 'r' => value.push(b'\r'),
                 't' => value.push(b'\t'),
                 'x' => {
-                    let (high, low) = (chars.next()?.1.to_digit(16)?, chars.next()?.1.to_digit(16)?);
+                    let (high, low) =
+                        (chars.next()?.1.to_digit(16)?, chars.next()?.1.to_digit(16)?);
                     value.push((high * 16 + low) as u8);
                 }
                 c @ ('"' | '\\') => value.push(c as u8),

@@ -13,9 +13,11 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+};
 
-use crate::ctl::place::Place;
+use crate::ctl::place::{Place, bare};
 
 /// How many clients may wait to be accepted. More than are served at once, so that a burst is answered with
 /// `too many clients` instead of a bare EAGAIN.
@@ -46,19 +48,16 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BindError::Taken(place) => {
-                write!(f, "another manager already listens at {place}; give one another socket-name")
+                write!(
+                    f,
+                    "another manager already listens at {place}; give one another socket-name"
+                )
             }
             BindError::Unusable(place, error) => {
                 write!(f, "can't listen at {place}: {}", bare(error))
             }
         }
     }
-}
-
-/// An error without Rust's ` (os error 13)`.
-pub(crate) fn bare(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 impl Bound {

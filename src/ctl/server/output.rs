@@ -120,7 +120,10 @@ mod tests {
     fn what_fell_out_is_counted() {
         let mut ring = Ring::new(8);
         ring.push(b"abc\ndefg\nhi\n");
-        assert_eq!(lines(&ring, 0, true), "name=web lost_bytes=4\nname=web text=defg\nname=web text=hi\n");
+        assert_eq!(
+            lines(&ring, 0, true),
+            "name=web lost_bytes=4\nname=web text=defg\nname=web text=hi\n"
+        );
     }
 
     #[test]

@@ -68,9 +68,7 @@ pub fn step(source: &mut Source, view: &View, out: &mut Buffer) -> Step {
             each_service(targets, done, view, |service, id| tree(service, id, view, out))
         }
         Source::Why(targets, done, told) => why(targets, done, told, view, out),
-        Source::Config(targets, done, line, bytes) => {
-            config(targets, done, line, bytes, view, out)
-        }
+        Source::Config(targets, done, line, bytes) => config(targets, done, line, bytes, view, out),
         Source::Logs(logs) => output::step(logs, view, out),
     }
 }
@@ -186,7 +184,8 @@ fn manager(about: About, view: &View, out: &mut Buffer) -> bool {
             let uptime = millis(view.now.since(view.started));
             let record = record.field("version", env!("CARGO_PKG_VERSION")).field("pid", view.pid);
             let record = record.field("uptime_ms", uptime);
-            record.field("started_ms", millis(view.wall).saturating_sub(uptime))
+            record
+                .field("started_ms", millis(view.wall).saturating_sub(uptime))
                 .maybe("config", view.config_path.map(|path| cut(path, PIECE)))
         }
     };

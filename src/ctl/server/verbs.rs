@@ -214,7 +214,8 @@ fn wait(request: &Request, view: &View) -> Result<Work, Refusal> {
         wanted.extend(ids.iter().map(|id| (id, goal)));
     }
     wanted.sort_by_key(|&(id, _)| id);
-    if let Some(twice) = wanted.windows(2).find(|two| two[0].0 == two[1].0 && two[0].1 != two[1].1) {
+    if let Some(twice) = wanted.windows(2).find(|two| two[0].0 == two[1].0 && two[0].1 != two[1].1)
+    {
         let label = view.supervisor.label(twice[0].0);
         return Err((Code::Usage, format!("{label} can't be in two states")));
     }
@@ -313,7 +314,8 @@ fn emptied(supervisor: &Supervisor, ids: &[InstanceId]) -> Vec<ServiceId> {
     let mut services: Vec<_> = ids.iter().map(|&id| supervisor.instance(id).service).collect();
     services.sort_unstable();
     services.dedup();
-    let stays = |id: &InstanceId| ids.binary_search(id).is_err() && supervisor.instance(*id).wanted_up;
+    let stays =
+        |id: &InstanceId| ids.binary_search(id).is_err() && supervisor.instance(*id).wanted_up;
     services.retain(|&service| !supervisor.instances_of(service).any(|id| stays(&id)));
     services
 }
@@ -324,7 +326,8 @@ fn in_use(supervisor: &Supervisor, id: InstanceId) -> bool {
 
 fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Refusal> {
     for service in emptied(supervisor, ids) {
-        let broken = supervisor.requirers(service).iter().flat_map(|&id| supervisor.instances_of(id));
+        let broken =
+            supervisor.requirers(service).iter().flat_map(|&id| supervisor.instances_of(id));
         let broken: Vec<_> = broken
             .filter(|id| ids.binary_search(id).is_err() && in_use(supervisor, *id))
             .map(|id| supervisor.label(id).to_string())

@@ -96,7 +96,10 @@ impl Waiter {
             let label = view.supervisor.label(id);
             let phase = view.supervisor.instance(id).phase.word();
             let after = Human(self.patience);
-            Err((Code::TimedOut, format!("{label} is still {phase} after {after}; the work goes on")))
+            Err((
+                Code::TimedOut,
+                format!("{label} is still {phase} after {after}; the work goes on"),
+            ))
         })
     }
 
