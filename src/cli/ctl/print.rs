@@ -332,7 +332,9 @@ fn change(record: &Fields) -> String {
     let text = |key| printable(record.text(key).unwrap_or_default());
     let next = next_try(record).map(|next| format!("; {next}")).unwrap_or_default();
     let (name, from, to, cause) = (text("name"), text("from"), text("to"), text("cause"));
-    format!("{name}: {from} -> {to}: {cause}{next}")
+    let pid = record.text("pid").filter(|_| cause == "spawned").map(|pid| format!(", pid {pid}"));
+    let pid = pid.unwrap_or_default();
+    format!("{name}: {from} -> {to}: {cause}{pid}{next}")
 }
 
 fn next_try(record: &Fields) -> Option<String> {

@@ -182,6 +182,11 @@ impl Peer {
         }
     }
 
+    /// Answers that this is no request. `code` is a word on the wire.
+    pub fn refuse(&mut self, code: &'static str, message: String) {
+        self.work = Work::Refused(code, message);
+    }
+
     /// Says why, and lets it go once it has read that.
     pub fn cut_off(&mut self, now: Instant, code: &str, message: &str) {
         let line = self.output.last_record().word("error").field("code", code);

@@ -4,7 +4,7 @@
 use super::names::Targets;
 use super::output;
 use super::view::View;
-use super::wait::{failure, is_up};
+use super::wait::failure;
 use super::work::{About, Source, Subscription};
 use crate::ctl::protocol::record::Buffer;
 use crate::ctl::protocol::request::level_word;
@@ -115,7 +115,7 @@ fn status_step(
         if fit {
             let instance = view.supervisor.instance(id);
             let ended = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
-            let failed = ended.contains(&instance.phase) && !is_up(view.supervisor, &instance);
+            let failed = ended.contains(&instance.phase) && !view.supervisor.is_up(id);
             let ring = (view.output)(id).filter(|_| output && failed);
             *line = ring.map(|ring| output::tail(ring, output::LAST_LINES));
             *done += usize::from(line.is_none());
@@ -144,12 +144,12 @@ fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
     let service = supervisor.plan().service(instance.service);
     let ago = |since: Instant| millis(view.now.since(since));
     let text = cut((view.status_text)(id), STATUS_TEXT);
-    let cause = supervisor.describe_cause(instance.cause);
+    let cause = supervisor.describe_cause(id, instance.cause);
     let record = out.record().field("name", supervisor.label(id));
     let record = record.maybe("group", service.group()).field("instance", instance.number);
     let record = record.field("type", kind_word(service));
     let record = record.field("state", instance.phase.word());
-    let record = record.field("up", yes_no(is_up(supervisor, &instance)));
+    let record = record.field("up", yes_no(supervisor.is_up(id)));
     let record = record.field("wanted", if instance.wanted_up { "up" } else { "down" });
     let record = record.maybe("pid", instance.pid).field("since_ms", ago(instance.since));
     let uptime = instance.pid.and(instance.spawned).map(ago);
@@ -215,7 +215,7 @@ fn tree(service: &Service, id: ServiceId, view: &View, out: &mut Buffer) -> bool
     let mut instances = view.supervisor.instances_of(id);
     // The one that most needs a look stands for all.
     let instance = instances
-        .find(|&id| !is_up(view.supervisor, &view.supervisor.instance(id)))
+        .find(|&id| !view.supervisor.is_up(id))
         .or_else(|| view.supervisor.instances_of(id).next());
     let state = instance.map(|id| view.supervisor.instance(id).phase.word());
     let mut record = out.record().field("name", &service.name).maybe("state", state);
@@ -262,7 +262,8 @@ fn change(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
     let record = record.field("name", view.supervisor.label(change.instance));
     let record = record.field("from", change.from.word()).field("to", change.to.word());
     let record = record.maybe("pid", change.pid).maybe("next_ms", change.next.map(millis));
-    record.field("cause", view.supervisor.describe_cause(change.cause)).finish()
+    let cause = view.supervisor.describe_cause(change.instance, change.cause);
+    record.field("cause", cause).finish()
 }
 
 fn config(
@@ -327,7 +328,7 @@ pub fn event(subscription: &mut Subscription, view: &View, out: &mut Buffer) -> 
 pub fn first_down(view: &View, targets: &Targets) -> Option<String> {
     targets.iter().find_map(|id| {
         let instance = view.supervisor.instance(id);
-        let down = instance.wanted_up && !is_up(view.supervisor, &instance);
+        let down = instance.wanted_up && !view.supervisor.is_up(id);
         down.then(|| failure(view, id, &instance))
     })
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::names::{Targets, resolve};
 use super::reply::first_down;
 use super::view::View;
-use super::wait::{Goal, Waiter, is_down, is_up};
+use super::wait::{Goal, Waiter, is_down};
 use super::work::{About, Logs, Source, Subscription, Verdict, Work};
 use super::{Order, output};
 use crate::ctl::protocol::command::Command;
@@ -102,10 +102,7 @@ fn push(ids: &[InstanceId], verb: Verb, ticket: Ticket, inbox: &mut VecDeque<Eve
 
 /// Of all, this is only a look; of named ones the verdict tells whether they are up.
 fn status(request: &Request, targets: Targets, view: &View) -> Work {
-    let down = targets.iter().find(|&id| {
-        let instance = view.supervisor.instance(id);
-        !is_up(view.supervisor, &instance)
-    });
+    let down = targets.iter().find(|&id| !view.supervisor.is_up(id));
     let verdict = match down {
         Some(id) if !request.names.is_empty() => {
             let phase = view.supervisor.instance(id).phase.word();
@@ -141,7 +138,7 @@ fn health(targets: Targets, view: &View) -> Work {
     for id in targets.iter() {
         let instance = view.supervisor.instance(id);
         wanted += u32::from(instance.wanted_up);
-        up += u32::from(instance.wanted_up && is_up(view.supervisor, &instance));
+        up += u32::from(instance.wanted_up && view.supervisor.is_up(id));
     }
     let down = first_down(view, &targets);
     let verdict = down.map_or(Verdict::Ok, |why| Verdict::Error(Code::Failed, why));
@@ -298,7 +295,7 @@ fn refuse_already(supervisor: &Supervisor, ids: &[InstanceId], verb: Verb) -> Re
         let instance = supervisor.instance(id);
         let already = match verb {
             Verb::Stop => is_down(&instance) && !instance.wanted_up,
-            _ => is_up(supervisor, &instance),
+            _ => supervisor.is_up(id),
         };
         if already {
             let phase = instance.phase.word();

@@ -4,9 +4,9 @@
 use super::names::Targets;
 use super::view::View;
 use super::work::Subscription;
-use crate::exit::{Code, ExitStatus};
-use crate::plan::{InstanceId, Kind};
-use crate::supervisor::{Instance, Phase, Supervisor, Ticket};
+use crate::exit::Code;
+use crate::plan::InstanceId;
+use crate::supervisor::{Instance, Phase, Ticket};
 use crate::time::{Duration, Human, Instant};
 
 /// A client that waits.
@@ -51,18 +51,6 @@ impl Goal {
             "down" => Some(Goal::Down),
             word => Phase::from_word(word).map(Goal::In),
         }
-    }
-}
-
-/// Whether an instance is up: runs and is ready, or is a one-shot that has done its work.
-pub fn is_up(supervisor: &Supervisor, instance: &Instance) -> bool {
-    match instance.phase {
-        Phase::Running => true,
-        Phase::Exited => {
-            let kind = supervisor.plan().service(instance.service).kind;
-            kind == Kind::Oneshot && instance.last_exit == Some(ExitStatus::SUCCESS)
-        }
-        _ => false,
     }
 }
 
@@ -115,7 +103,7 @@ impl Waiter {
             Goal::Started => return self.started(view, id, &instance),
             Goal::Stopped => return self.stopped(view, id, &instance),
             Goal::In(phase) => instance.phase == phase,
-            Goal::Up => is_up(supervisor, &instance),
+            Goal::Up => supervisor.is_up(id),
             Goal::Down => is_down(&instance),
         };
         if reached { Progress::Reached } else { Progress::Pending }
@@ -132,7 +120,7 @@ impl Waiter {
             return Progress::Lost(Code::Superseded, message);
         }
         match instance.phase {
-            _ if is_up(view.supervisor, instance) => Progress::Reached,
+            _ if view.supervisor.is_up(id) => Progress::Reached,
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
                 Progress::Lost(Code::StartFailed, failure(view, id, instance))
             }
@@ -161,7 +149,8 @@ impl Waiter {
 /// `web: backoff: exit status 1 after 3s; next try in 400ms`.
 pub fn failure(view: &View, id: InstanceId, instance: &Instance) -> String {
     let label = view.supervisor.label(id);
-    let (phase, cause) = (instance.phase.word(), view.supervisor.describe_cause(instance.cause));
+    let (phase, cause) =
+        (instance.phase.word(), view.supervisor.describe_cause(id, instance.cause));
     let mut text = format!("{label}: {phase}: {cause}");
     if let Some(next) = instance.next {
         text += &format!("; next try in {}", Human(next.since(view.now)));
