@@ -14,6 +14,7 @@
 pub mod deadlines;
 pub mod describe;
 pub mod event;
+pub mod journal;
 pub mod order;
 pub mod pids;
 pub mod policy;

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod daemon;
 pub mod entry;
 pub mod fd;
+pub mod peer;
 pub mod pipe;
 pub mod reap;
 pub mod signals;
