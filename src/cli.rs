@@ -46,7 +46,7 @@ pub fn main() -> u8 {
             crate::sys::signals::give_back();
             let rest = args.split_off(1);
             match verb {
-                "ctl" => ctl::main(rest),
+                "ctl" => ctl::run(rest),
                 "check" => check::main(rest),
                 _ => help::main(rest),
             }
@@ -58,7 +58,7 @@ pub fn main() -> u8 {
 /// What somebody probably meant who wrote a word that is none of ours.
 fn hint(word: &str) -> String {
     const WORDS: [&str; 5] = ["run", "ctl", "check", "help", "version"];
-    let near = crate::config::nearest::nearest(word, WORDS);
+    let near = crate::ctl::protocol::nearest::nearest(word, WORDS);
     if let Some(near) = near {
         return format!("unknown command '{word}'; did you mean '{near}'?");
     }
@@ -76,10 +76,8 @@ fn print(text: &str) -> u8 {
 
 /// One line to standard error.
 fn complain(message: &str) {
-    let _ = std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("lar: {message}\n").as_bytes(),
-    );
+    let _ =
+        std::io::Write::write_all(&mut std::io::stderr(), format!("lar: {message}\n").as_bytes());
 }
 
 /// A mistake in the arguments.

@@ -51,6 +51,11 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Reads a time as a file would have it: `500ms`, `1m30s`. For options of the command line.
+pub fn duration(word: &str) -> Result<crate::time::Duration, String> {
+    value::duration(word).map_err(|wrong| wrong.message)
+}
+
 /// Reads the file called `path`, whose content is `bytes`.
 pub fn read(path: &str, bytes: &[u8], world: &dyn World) -> Reading {
     let mut report = Report::default();

@@ -286,7 +286,11 @@ impl Loop {
                 failed.push(format!("{path}: {}", errno.desc()));
             }
         }
-        failed.extend(crate::logger::reopen());
+        for (path, result) in crate::logger::reopen() {
+            if let Err(errno) = result {
+                failed.push(format!("{path}: {}", errno.desc()));
+            }
+        }
         self.report_output();
         if failed.is_empty() {
             info!("logs and transcripts were opened anew");
@@ -302,7 +306,7 @@ impl Loop {
         let plan = self.supervisor.plan();
         show(&View {
             now: clock::now(),
-            wall: clock::wall(),
+            wall: clock::wall().since_epoch(),
             supervisor: &self.supervisor,
             journal: &self.journal,
             output: &|id| self.output.ring(id),
@@ -311,7 +315,7 @@ impl Loop {
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
                 listener.map_or("", |(_, listener)| listener.status())
             },
-            config: &|id| crate::config::print::lines(plan, id),
+            config: &|id| id.map_or_else(Vec::new, |id| crate::config::print::lines(plan, id)),
             started: self.started,
             pid: self.pid,
             config_path: self.config_path.as_deref(),

@@ -47,10 +47,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let reading = config::read(&options.file, &bytes, &Machine::new());
     for diagnostic in &reading.diagnostics {
         // Errors end here; warnings are for `lar check`, but nobody should have to know that.
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            format!("{diagnostic}\n").as_bytes(),
-        );
+        let _ =
+            std::io::Write::write_all(&mut std::io::stderr(), format!("{diagnostic}\n").as_bytes());
     }
     let Some(mut plan) = reading.plan else {
         complain(&format!("{}: errors; nothing was started", options.file));
@@ -96,11 +94,10 @@ pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
         }
     }
     for warning in crate::logger::init(&plan.event_log) {
-        complain(&warning);
+        complain(&warning.to_string());
     }
     let given = Given::collect();
-    let start =
-        Start { plan, config_path, foreground: !background, control: true, startup, given };
+    let start = Start { plan, config_path, foreground: !background, control: true, startup, given };
     end(run(start))
 }
 

@@ -7,7 +7,6 @@ use std::ffi::OsString;
 
 use super::{complain, manager, usage_error};
 use crate::config;
-use crate::exit::Code;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Ladder, Level, Plan, Process, Restart, Rung, Service, Session,
     Setup, Single, Target,
@@ -145,7 +144,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     };
     fd::close_inherited();
     for warning in crate::logger::init(&plan.event_log) {
-        complain(&warning);
+        complain(&warning.to_string());
     }
     let mut given = Given::collect();
     given.terminal = Terminal::open();
@@ -157,9 +156,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
 
 /// PID 1 must not keep a mount busy: the program has got its own directory by name, so lar can leave.
 fn leave_directory(plan: &Plan) {
-    let named = plan.services.iter().all(|service| {
-        service.processes.iter().all(|process| process.directory.is_some())
-    });
+    let named = plan
+        .services
+        .iter()
+        .all(|service| service.processes.iter().all(|process| process.directory.is_some()));
     if named {
         // If even / can't be entered, it stays where it is: nothing depends on it.
         let _ = std::env::set_current_dir("/");
@@ -214,7 +214,7 @@ fn find(word: &str) -> Result<&'static Opt, String> {
         return Ok(option);
     }
     let names = OPTIONS.iter().map(|option| option.name);
-    match config::nearest::nearest(short, names) {
+    match crate::ctl::protocol::nearest::nearest(short, names) {
         Some(near) => Err(format!("unknown option '{word}'; did you mean '--{near}'?")),
         None if word.starts_with('-') => Err(format!("unknown option '{word}'")),
         None => Err(format!("unexpected '{word}': the program comes after --")),
@@ -259,7 +259,8 @@ fn plan(draft: Draft, argv: Vec<String>) -> Result<Plan, String> {
     } else {
         Duration::MAX // nobody asked lar to kill anything
     });
-    let here = std::env::current_dir().ok().and_then(|path| path.into_os_string().into_string().ok());
+    let here =
+        std::env::current_dir().ok().and_then(|path| path.into_os_string().into_string().ok());
     let process = Process {
         argv,
         directory: draft.directory.or(here),
@@ -310,7 +311,7 @@ fn flag(value: &str) -> Result<bool, String> {
 }
 
 fn duration(value: &str) -> Result<Duration, String> {
-    config::value::duration(value)
+    config::duration(value)
 }
 
 /// Adds the items of a list, `FROM:TO,FROM:TO`.

@@ -86,7 +86,7 @@ impl Loop {
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
         let (instances, streams) = (plan.instances(), output.sources().count());
         let level = plan.event_log.level;
-        let seed = clock::wall().as_nanos() as u64 ^ (pid.0 as u64) << 40;
+        let seed = clock::wall().0 ^ (pid.0 as u64) << 40;
         let supervisor = Supervisor::new(plan, seed);
         let this = Loop {
             // One answer to each action of an event, and what the control server adds.
@@ -149,9 +149,8 @@ fn listen(plan: &Plan, poll: &Poll) -> Result<Listeners, StartError> {
             continue;
         }
         let user = service.setup.identity.as_ref().and_then(|identity| identity.uid);
-        let kernel = |errno: nix::errno::Errno| {
-            StartError::Kernel("notify socket", Errno(errno as i32))
-        };
+        let kernel =
+            |errno: nix::errno::Errno| StartError::Kernel("notify socket", Errno(errno as i32));
         let listener = notify::Listener::new(user).map_err(kernel)?;
         let index = listeners.len() as u32;
         watch(poll, listener.fd().as_raw_fd(), Source::Notify(index))?;

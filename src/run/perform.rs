@@ -115,6 +115,6 @@ impl Loop {
             | Phase::Stopping
             | Phase::Exited => info!("{line}"),
         }
-        self.journal.record(*change, clock::wall());
+        self.journal.record(*change, clock::wall().since_epoch());
     }
 }

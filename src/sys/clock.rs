@@ -3,7 +3,7 @@
 //! Every deadline, life and delay is measured on the monotonic clock; the wall clock jumps, so
 //! nothing is ever computed from it.
 
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Wall};
 use nix::time::{ClockId, clock_gettime};
 
 /// Now, on CLOCK_MONOTONIC. It stands still while the machine is suspended.
@@ -13,9 +13,9 @@ pub fn now() -> Instant {
     )
 }
 
-/// The time since 1970, UTC, for log lines and nothing else.
-pub fn wall() -> Duration {
-    read(ClockId::CLOCK_REALTIME)
+/// The wall clock, for log lines and nothing else.
+pub fn wall() -> Wall {
+    Wall(u64::try_from(read(ClockId::CLOCK_REALTIME).as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Both clocks exist on every Linux, so the error can't come; a clock at zero would be the answer
@@ -37,6 +37,6 @@ mod tests {
 
     #[test]
     fn the_wall_clock_is_past_2020() {
-        assert!(wall() > Duration::from_secs(1_577_836_800));
+        assert!(wall().since_epoch() > Duration::from_secs(1_577_836_800));
     }
 }

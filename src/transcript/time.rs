@@ -5,9 +5,7 @@
 
 use core::fmt::{self, Write};
 
-/// Nanoseconds since 1970-01-01T00:00:00Z, as CLOCK_REALTIME gives them. Good until the year 2554.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wall(pub u64);
+pub use crate::time::Wall;
 
 /// The format when none is given: RFC 3339 with milliseconds.
 pub const DEFAULT: &str = "%Y-%m-%dT%H:%M:%S.%fZ";
