@@ -20,7 +20,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, Recipe, Spawner};
+use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
 use crate::time::Instant;
 
@@ -185,11 +185,14 @@ fn paint(
             let stdin = if plan.settings.single.is_some() { 0 } else { null };
             let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
             recipe.extra = &extra;
+            if let Some(single) = &plan.settings.single {
+                recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
+            }
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             let main = Image::new(given, &recipe).map_err(fail)?;
             let probe = match &process.ready {
                 Some(Probe::Command(argv)) => {
-                    recipe.argv = argv;
+                    recipe.argv = words(argv);
                     recipe.stdio[0] = null;
                     Some(Image::new(given, &recipe).map_err(fail)?)
                 }

@@ -28,9 +28,9 @@ impl Single {
         Some(Single { rewrite, remap, job_control: terminal })
     }
 
-    /// What is passed on for a signal; `None` drops it.
+    /// What is passed on for a signal; `None` drops it. The last rule about it counts.
     fn rewritten(&self, signal: Signal) -> Option<Signal> {
-        match self.rewrite.iter().find(|&&(from, _)| from == signal) {
+        match self.rewrite.iter().rev().find(|&&(from, _)| from == signal) {
             Some(&(_, to)) => to,
             None => Some(signal),
         }
@@ -38,7 +38,7 @@ impl Single {
 
     /// The exit code that stands for the program's.
     pub(super) fn remapped(&self, code: u8) -> u8 {
-        self.remap.iter().find(|&&(from, _)| from == code).map_or(code, |&(_, to)| to)
+        self.remap.iter().rev().find(|&&(from, _)| from == code).map_or(code, |&(_, to)| to)
     }
 }
 
