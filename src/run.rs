@@ -104,6 +104,10 @@ struct Loop {
     reap_again: bool,
     single: Option<signals::Single>,
     rest: Rest,
+    /// Since when the manager is ending.
+    ending_since: Option<Instant>,
+    /// Whether the end was asked for twice.
+    impatient: bool,
     given: Rc<Given>,
     level: Level,
     started: Instant,
@@ -241,7 +245,11 @@ impl Loop {
     /// Feeds the core what has happened, and does what it asks for: all actions of an event before the next.
     fn digest(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
-            self.supervisor.handle(clock::now(), event);
+            let now = clock::now();
+            self.supervisor.handle(now, event);
+            if self.supervisor.shutting_down() {
+                self.ending_since.get_or_insert(now);
+            }
             while let Some(action) = self.supervisor.poll_action() {
                 self.perform(action);
             }

@@ -199,7 +199,8 @@ fn read(args: Vec<OsString>) -> Result<(Draft, Vec<OsString>), String> {
             (option.apply)(&mut draft, value)
                 .map_err(|error| format!("--{}: {error}", option.name))?;
         }
-        let variable = std::env::var_os(option.variable).filter(|value| silent && !value.is_empty());
+        let variable =
+            std::env::var_os(option.variable).filter(|value| silent && !value.is_empty());
         if let Some(value) = variable {
             text(value)
                 .and_then(|value| (option.apply)(&mut draft, &value))

@@ -108,6 +108,8 @@ impl Loop {
             reap_again: false,
             single,
             rest: Rest::NotYet,
+            ending_since: None,
+            impatient: false,
             given,
             level,
             started,

@@ -52,6 +52,10 @@ impl Loop {
                 // lar's own broken pipe, or the echo of its own stop.
                 (Signal::PIPE | Signal::TSTP, _) if own => {}
                 (signal, Some(single)) => {
+                    // The program is gone, and somebody at the keyboard does not want to wait for the rest.
+                    if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
+                        continue;
+                    }
                     if let Some(signal) = single.rewritten(signal) {
                         self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
                         self.digest();
@@ -72,6 +76,10 @@ impl Loop {
             match sender {
                 Some(pid) => info!("{signal} from pid {pid}: the manager ends"),
                 None => info!("{signal}: the manager ends"),
+            }
+            if self.supervisor.shutting_down() {
+                self.impatient = true;
+                self.rest.hurry();
             }
             self.inbox.push_back(Event::Shutdown);
             self.digest();
@@ -103,24 +111,36 @@ impl Loop {
             if self.supervisor.instance(PROGRAM).pid != Some(pid) {
                 continue;
             }
+            if [Signal::TTIN, Signal::TTOU].contains(&signal) && self.give_terminal(pid) {
+                // `fg` for a job that ran in the background: a shell tells only lar, by the foreground.
+                self.continue_group(pid);
+                continue;
+            }
             let had_terminal = self.take_terminal_from(pid);
             if terminal::suspend() {
-                if let Some(terminal) = &self.given.terminal {
-                    if terminal.is_ours() && terminal.give(pid).is_err() {
-                        warn!("the terminal could not be given back to the program");
-                    }
-                }
+                self.give_terminal(pid);
                 self.continue_group(pid);
-            } else if signal == Signal::TSTP {
-                // Nobody would ever continue us, as PID 1 for instance: then Ctrl-Z means nothing.
-                if had_terminal {
-                    if let Some(terminal) = &self.given.terminal {
-                        let _ = terminal.give(pid);
-                    }
-                }
+                continue;
+            }
+            // Nobody would ever continue us, as PID 1 for instance: then Ctrl-Z means nothing, and who stopped the
+            // program in another way continues it in the same.
+            if had_terminal {
+                self.give_terminal(pid);
+            }
+            if signal == Signal::TSTP {
                 self.continue_group(pid);
             }
         }
+    }
+
+    /// Gives the terminal to the program's group if it is lar's to give; whether it was.
+    fn give_terminal(&self, pid: Pid) -> bool {
+        let ours = self.given.terminal.as_ref().filter(|terminal| terminal.is_ours());
+        let given = ours.map(|terminal| terminal.give(pid));
+        if let Some(Err(errno)) = given {
+            warn!("the terminal could not be given to the program: {errno}");
+        }
+        given == Some(Ok(()))
     }
 
     fn continue_group(&mut self, pid: Pid) {
