@@ -14,7 +14,8 @@ use lar::LAR;
 use pty::Session;
 
 /// A program that says when it is continued, and answers to lines on the terminal.
-const ECHO: &str = r#"trap "echo continued" CONT; echo up; while read -r x; do echo "got $x"; done"#;
+const ECHO: &str =
+    r#"trap "echo continued" CONT; echo up; while read -r x; do echo "got $x"; done"#;
 
 #[test]
 fn defect_03_the_terminal_works_when_standard_input_is_redirected() {
@@ -100,8 +101,7 @@ fn defect_11_a_resize_is_one_signal() {
 #[test]
 fn ctrl_c_reaches_the_program_once() {
     let mut shell = Session::shell();
-    let program =
-        r#"trap "echo interrupted" INT; echo up; while [ "$x" != end ]; do read -r x && echo "got $x"; done"#;
+    let program = r#"trap "echo interrupted" INT; echo up; while [ "$x" != end ]; do read -r x && echo "got $x"; done"#;
     shell.type_line(&format!("{LAR} -- bash -c '{program}'; echo \"code $?\""));
     shell.until("up\r\n");
     shell.press("\x03");
