@@ -241,6 +241,21 @@ fn background(code: Option<u8>) -> ! {
 }
 
 #[test]
+fn the_limit_of_open_files_is_raised_and_what_it_was_is_known() {
+    run_helper("files");
+}
+
+fn files() {
+    use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(RLIMIT_NOFILE).expect("a limit");
+    setrlimit(RLIMIT_NOFILE, 64, hard).expect("lowered");
+    let before = fd::raise_file_limit().expect("raised");
+    check(before.soft == 64, &format!("{before:?}"));
+    check(getrlimit(RLIMIT_NOFILE) == Ok((hard, hard)), "as high as it goes");
+    check(fd::raise_file_limit().is_none(), "nothing more to raise");
+}
+
+#[test]
 fn a_pid_file_is_removed_only_while_it_is_ours() {
     let path = std::env::temp_dir().join(format!("lar-pid-{}", std::process::id()));
     let name = path.to_str().unwrap();
@@ -267,6 +282,7 @@ fn helper() {
         Ok("ignored") => ignored_at_start(),
         Ok("signals") => all_signals(),
         Ok("fds") => closed_fds(),
+        Ok("files") => files(),
         Ok("daemon-0") => background(Some(0)),
         Ok("daemon-6") => background(Some(6)),
         Ok("daemon-dies") => background(None),
