@@ -39,6 +39,7 @@ pub(super) struct Stream {
     pub(super) ending: Option<usize>,
     pub(super) standing: Standing,
     pub(super) last: Instant,
+    /// Small reads in a row.
     pub(super) quick: u8,
 }
 
@@ -54,6 +55,11 @@ pub(super) struct Desktop<'a> {
 impl Stream {
     pub(super) fn may_hold(&self) -> bool {
         self.rest.capacity() > 0
+    }
+
+    /// How much of it is read in a turn, in bytes.
+    pub(super) fn room(&self) -> usize {
+        if self.may_hold() { HOLD } else { super::BUFFER }
     }
 
     pub(super) fn is_held(&self, desktop: &Desktop<'_>) -> bool {

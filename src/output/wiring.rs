@@ -139,6 +139,8 @@ impl<'a> Wiring<'a> {
             Target::Default if !self.foreground => quiet,
             // A path is never empty, so this is a name that no path has.
             Target::Default | Target::Stdout => self.place(service, ""),
+            // To open it anew would fail if it is a socket, and would not be one place with `stdout`.
+            Target::File(path) if path == "/dev/stdout" => self.place(service, ""),
             Target::File(path) => self.place(service, path),
         }
     }
@@ -196,6 +198,7 @@ impl<'a> Wiring<'a> {
                     streams.push(stream);
                     Wire::Stream(StreamId(streams.len() as u32 - 1))
                 }
+                // EMFILE, most likely: lar's own fds are better than a service that does not run.
                 Err(errno) => {
                     let label = slot.service.label(slot.number).to_string();
                     self.warnings.push(Warning::Pipe { label, errno });

@@ -90,3 +90,34 @@ pub fn writable(fd: BorrowedFd<'_>, millis: i32) -> bool {
     let count = unsafe { libc::poll(&raw mut poll, 1, millis) };
     count > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_set_on_the_write_end_is_taken_back() {
+        let (reader, writer) = make().unwrap();
+        for flags in [OFlag::O_NONBLOCK, OFlag::O_DIRECT, OFlag::O_APPEND] {
+            fcntl(&writer, FcntlArg::F_SETFL(flags)).unwrap();
+            restore(&writer).unwrap();
+            let now = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+            assert!(!now.intersects(OFlag::O_NONBLOCK | OFlag::O_DIRECT | OFlag::O_APPEND));
+        }
+        let ours = OFlag::from_bits_retain(fcntl(&reader, FcntlArg::F_GETFL).unwrap());
+        assert!(ours.contains(OFlag::O_NONBLOCK), "the read end stays as it is");
+    }
+
+    #[test]
+    fn a_pipe_says_what_waits_in_it_and_whether_it_is_full() {
+        let (reader, writer) = make().unwrap();
+        assert_eq!(unread(&reader), 0);
+        assert!(writable(writer.as_fd(), 0));
+        let capacity = fcntl(&writer, FcntlArg::F_GETPIPE_SZ).unwrap() as usize;
+        nix::unistd::write(&writer, &vec![0; capacity]).unwrap();
+        assert_eq!(unread(&reader), capacity);
+        assert!(!writable(writer.as_fd(), 0));
+        let mut buffer = vec![0; capacity + 1];
+        assert_eq!(fill(&reader, &mut buffer, 100), (capacity, true));
+    }
+}
