@@ -1,5 +1,5 @@
-//! Captured output with real pipes, files and children. Time is a number that the tests hand in, so none of
-//! them waits for a back-off.
+//! Captured output with real pipes, files and children. Time is a number that the tests hand in, so
+//! none of them waits for a back-off.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -71,7 +71,8 @@ impl Bench {
         open(self.output.stdio(InstanceId(instance)).0)
     }
 
-    /// Turns until nothing is ready and nothing is due. (What waits for the tick is left to [`Bench::pass`].)
+    /// Turns until nothing is ready and nothing is due. (What waits for the tick is left to
+    /// [`Bench::pass`].)
     fn pump(&mut self) {
         let mut ready: Vec<StreamId> = self.output.sources().map(|(id, _)| id).collect();
         loop {
@@ -483,41 +484,4 @@ fn a_burst_on_standard_output_waits_for_its_reader_and_arrives_whole() {
     }
     assert!(child.wait().unwrap().success());
     assert_eq!(next, 200_001);
-}
-
-#[test]
-fn the_event_log_goes_to_each_file_by_its_level_and_follows_a_rename() {
-    use lar::plan::{EventLog, Level, LogFile};
-    let dir = Dir::new("events");
-    let file = |name: &str, level, format: Option<&str>| LogFile {
-        path: dir.path(name).to_str().unwrap().to_owned(),
-        level,
-        format: format.map(str::to_owned),
-        date_format: None,
-    };
-    let files = vec![
-        file("all", Level::Trace, None),
-        file("bad", Level::Warn, Some("%(levelname)s\\t%(message)s")),
-        file("none/such", Level::Trace, None),
-    ];
-    let warnings = lar::logger::init(&EventLog { level: Level::Info, files });
-    assert_eq!(warnings.len(), 1);
-    assert!(
-        warnings[0].to_string().ends_with("none/such: can't be opened: No such file or directory")
-    );
-    log::info!("web: running");
-    log::debug!("not at this level");
-    fs::rename(dir.path("all"), dir.path("old")).unwrap();
-    let results = lar::logger::reopen();
-    assert_eq!(results.iter().filter(|(_, result)| result.is_ok()).count(), 2);
-    lar::logger::set_level(Level::Debug);
-    log::debug!("now it is");
-    log::error!("web: failed");
-    let read = |name: &str| fs::read_to_string(dir.path(name)).unwrap();
-    let old = read("old");
-    assert!(old.ends_with("Z info web: running\n") && old.lines().count() == 1, "{old}");
-    let all = read("all");
-    let words: Vec<&str> = all.lines().map(|line| line.split_once(' ').unwrap().1).collect();
-    assert_eq!(words, ["debug now it is", "error web: failed"]);
-    assert_eq!(read("bad"), "ERROR\tweb: failed\n");
 }
