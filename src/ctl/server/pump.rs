@@ -33,6 +33,7 @@ pub fn go_on(peer: &mut Peer, view: &View) {
             Step::Later | Step::Done => return peer.flush(),
         }
     }
+    peer.flush();
 }
 
 /// One step of a client's work.

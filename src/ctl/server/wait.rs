@@ -6,7 +6,7 @@ use super::view::View;
 use super::work::Subscription;
 use crate::exit::Code;
 use crate::plan::InstanceId;
-use crate::supervisor::{Instance, Phase, Ticket};
+use crate::supervisor::{Cause, Instance, Phase, Ticket};
 use crate::time::{Duration, Human, Instant};
 
 /// A client that waits.
@@ -121,6 +121,7 @@ impl Waiter {
         }
         match instance.phase {
             _ if view.supervisor.is_up(id) => Progress::Reached,
+            Phase::Backoff if !died(view, id, instance.cause) => Progress::Pending,
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
                 Progress::Lost(Code::StartFailed, failure(view, id, instance))
             }
@@ -144,6 +145,23 @@ impl Waiter {
         }
         Progress::Reached
     }
+}
+
+/// Whether this instance, in `backoff`, is there because it died. The bound on spawns (`spawn-rate`) sends also
+/// those there, for a moment, who were stopped in order to be started again: that is no failure.
+fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
+    if !matches!(cause, Cause::Exited(..) | Cause::GroupGone) {
+        return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
+    }
+    let mut stopped_by = None;
+    for change in view.journal.of(id).map(|entry| &entry.change) {
+        match (change.from, change.to) {
+            (_, Phase::Backoff) | (Phase::Stopping, Phase::Stopping) => {}
+            (_, Phase::Stopping) => stopped_by = Some(change.cause),
+            _ => stopped_by = None,
+        }
+    }
+    !matches!(stopped_by, Some(Cause::Operator(_) | Cause::RestartWith(_)))
 }
 
 /// `web: backoff: exit status 1 after 3s; next try in 400ms`.
