@@ -168,8 +168,13 @@ impl World {
 
     /// One turn of the loop, as `run` does it.
     pub fn turn(&mut self) {
+        self.turn_after(Duration::ZERO);
+    }
+
+    /// The same, but it waits for the sockets first, at most this long.
+    pub fn turn_after(&mut self, timeout: Duration) {
         let mut events = Events::with_capacity(64);
-        self.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        self.poll.poll(&mut events, Some(timeout)).unwrap();
         events.iter().for_each(|event| self.server.ready(event));
         let mut inbox = VecDeque::new();
         self.look(|server, poll, view| server.serve(poll.registry(), view, &mut inbox));
