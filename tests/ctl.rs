@@ -1,4 +1,5 @@
-//! The control server over real sockets, with the real core above and no kernel below: see `ctl/world.rs`.
+//! The control server over real sockets, with the real core above and no kernel below: see
+//! `ctl/world.rs`.
 
 #[path = "ctl/world.rs"]
 mod world;

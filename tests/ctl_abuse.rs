@@ -1,5 +1,5 @@
-//! The control server against bad input, slow and silent clients, and full tables: the rule is that the one
-//! who does it is told, and nobody else notices.
+//! The control server against bad input, slow and silent clients, and full tables: the rule is
+//! that the one who does it is told, and nobody else notices.
 
 #[path = "ctl/world.rs"]
 mod world;
@@ -286,4 +286,67 @@ fn thousands_of_bad_requests_are_answered_in_no_time() {
         }
     }
     assert!(begun.elapsed() < StdDuration::from_secs(30));
+}
+
+/// Not a test of its own: the client of the next one, run as somebody else.
+#[test]
+fn the_client_who_is_somebody_else() {
+    use std::io::{Read, Write};
+    let Ok(path) = std::env::var("LAR_TEST_SOCKET") else { return };
+    let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+    stream.write_all(b"lar1 ping\nlar1 stop web\nlar1 loglevel\nlar1 loglevel debug\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    std::fs::write(std::env::var("LAR_TEST_REPLY").unwrap(), text).unwrap();
+}
+
+#[test]
+fn the_credentials_decide_each_verb() {
+    use std::os::unix::process::CommandExt;
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("skipped: only root can become somebody else");
+    }
+    let ask = |level: Option<Access>| {
+        // A user who is allowed something, and one who is only let in.
+        let allow = level.map(|level| Allow { level, who: Who::User(65534) });
+        let settings = Settings {
+            allow: allow.into_iter().collect(),
+            socket_mode: 0o666,
+            ..Settings::default()
+        };
+        let mut world = World::with(vec![service("web", &[])], settings);
+        let directory = world.directory.0.clone();
+        std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o777)).unwrap();
+        let reply = directory.join("reply");
+        // A copy, because the directory of this binary may be closed to others.
+        let binary = directory.join("client");
+        std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+        let mut client = std::process::Command::new(&binary)
+            .args(["--exact", "the_client_who_is_somebody_else"])
+            .env("LAR_TEST_SOCKET", world.directory.socket())
+            .env("LAR_TEST_REPLY", &reply)
+            .stdout(std::process::Stdio::null())
+            .uid(65534)
+            .gid(65534)
+            .spawn()
+            .unwrap();
+        let begun = StdInstant::now();
+        while client.try_wait().unwrap().is_none() {
+            world.turn_after(Duration::from_millis(5));
+            assert!(begun.elapsed() < StdDuration::from_secs(30));
+        }
+        std::fs::read_to_string(reply).unwrap()
+    };
+    let refused = |verb: &str| {
+        format!("error code=not-permitted message=\"you are not permitted to {verb}\"\n")
+    };
+    let (pong, level) = ("pong=yes pid=1\nok\n", "level=info\nok\n");
+    let (no_stop, no_level) = (refused("stop"), refused("loglevel"));
+    let nothing = [refused("ping"), no_stop.clone(), no_level.clone(), no_level.clone()].concat();
+    assert_eq!(ask(None), nothing);
+    assert_eq!(ask(Some(Access::View)), [pong, &no_stop, level, &no_level].concat());
+    let stopped = ask(Some(Access::Operate));
+    assert!(stopped.contains("state=stopped") && stopped.ends_with(&no_level), "{stopped}");
+    assert!(ask(Some(Access::Admin)).ends_with("ok\nlevel=info\nok\nok\n"));
 }

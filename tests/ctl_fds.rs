@@ -1,5 +1,5 @@
-//! The control server when there are no file descriptors left. A process of its own, and one test: the limit
-//! holds for all threads.
+//! The control server when there are no file descriptors left. A process of its own, and one test:
+//! the limit holds for all threads.
 
 #[path = "ctl/world.rs"]
 mod world;

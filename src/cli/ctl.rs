@@ -1,7 +1,8 @@
 //! `lar ctl`: what people type to a running manager, and what they see.
 //!
-//! Everything that could be found wrong without a manager is found before one is asked. The manager decides
-//! and waits; here its answers become columns, tab-separated lines or JSON, and an exit code.
+//! Everything that could be found wrong without a manager is found before one is asked. The
+//! manager decides and waits; here its answers become columns, tab-separated lines or JSON, and an
+//! exit code.
 
 mod args;
 mod clock;

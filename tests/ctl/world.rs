@@ -1,5 +1,6 @@
-//! A loop for the control server without a kernel below: the real core, a virtual clock, and processes that
-//! are only numbers. Everything happens in one thread and at once, so nothing is ever waited for.
+//! A loop for the control server without a kernel below: the real core, a virtual clock, and
+//! processes that are only numbers. Everything happens in one thread and at once, so nothing is
+//! ever waited for.
 
 #![allow(dead_code)] // each test uses some of it
 

@@ -1,5 +1,5 @@
-//! Records as JSON. Every key of a kind of record is always there, `null` if it has no value; numbers and
-//! yes/no become numbers and booleans, lists of names become arrays.
+//! Records as JSON. Every key of a kind of record is always there, `null` if it has no value;
+//! numbers and yes/no become numbers and booleans, lists of names become arrays.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The verbs of the control socket in one table: the server's access check, the client's arguments and its
-//! help all read it.
+//! The verbs of the control socket in one table: the server's access check, the client's arguments
+//! and its help all read it.
 
 use crate::plan::Access;
 
@@ -37,7 +37,8 @@ pub enum Flag {
     Follow,
     /// How many of the latest.
     Lines,
-    /// Send the changes of the named instances while the reply is waited for. Clients with a terminal ask.
+    /// Send the changes of the named instances while the reply is waited for. Clients with a
+    /// terminal ask.
     Progress,
 }
 

@@ -1,5 +1,5 @@
-//! Waiting for the result of an order. It is read off the core's state after every turn of the loop; nothing
-//! is polled, and nothing is kept per instance but its number.
+//! Waiting for the result of an order. It is read off the core's state after every turn of the
+//! loop; nothing is polled, and nothing is kept per instance but its number.
 
 use super::names::Targets;
 use super::view::View;
@@ -67,7 +67,8 @@ enum Progress {
 }
 
 impl Waiter {
-    /// The outcome, if there is one: every instance is where it should be, or one can't get there any more.
+    /// The outcome, if there is one: every instance is where it should be, or one can't get there
+    /// any more.
     pub fn outcome(&self, view: &View) -> Option<Result<(), (Code, String)>> {
         let mut pending = None;
         for (index, id) in self.targets.iter().enumerate() {
@@ -147,8 +148,9 @@ impl Waiter {
     }
 }
 
-/// Whether this instance, in `backoff`, is there because it died. The bound on spawns (`spawn-rate`) sends also
-/// those there, for a moment, who were stopped in order to be started again: that is no failure.
+/// Whether this instance, in `backoff`, is there because it died. The bound on spawns
+/// (`spawn-rate`) sends also those there, for a moment, who were stopped in order to be started
+/// again: that is no failure.
 fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
     if !matches!(cause, Cause::Exited(..) | Cause::GroupGone) {
         return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
