@@ -1,1 +1,181 @@
-//! config
+//! From the bytes of a configuration file to a [`Plan`], or to everything that is wrong with it.
+//!
+//! Pure: the file's own bytes come in, and whatever else has to be known (included files, users, paths, the
+//! environment) is asked of a [`World`]. So `lar check --offline` and the tests ask another one.
+//!
+//! The stages, each a file: `lines` makes a tree of sections from bytes; `runner`, `service`, `settings` and
+//! `eventlog` each read one kind of section from that tree, with `substitute`, `words`, `value` and `phrases`
+//! for what stands in one line; `graph` resolves the names of services; `warnings` looks at the finished plan.
+//! `keys` is the one list of what may be said; `print` is the way back from a plan to text.
+//!
+//! Invariants: nothing here panics, whatever the bytes; there is a plan exactly if there is no error; the
+//! errors come in the order of the file.
+
+pub mod diagnostic;
+mod environment;
+mod eventlog;
+mod graph;
+mod identity;
+pub mod keys;
+mod lines;
+mod names;
+mod nearest;
+mod output;
+mod phrases;
+mod presets;
+pub mod print;
+mod program;
+mod runner;
+mod section;
+mod service;
+mod settings;
+mod substitute;
+mod value;
+mod warnings;
+mod words;
+mod world;
+
+use crate::plan::Plan;
+use diagnostic::Report;
+pub use diagnostic::{Diagnostic, Place, Severity};
+use lines::{Section, Spot, Tree};
+use section::Scope;
+pub use world::{Directory, Program, User, World};
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub struct Reading {
+    /// What lar is to do; `None` if there is any error.
+    pub plan: Option<Plan>,
+    /// All errors and warnings, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a time as a file would have it: `500ms`, `1m30s`. For options of the command line.
+pub fn duration(word: &str) -> Result<crate::time::Duration, String> {
+    value::duration(word).map_err(|wrong| wrong.message)
+}
+
+/// Reads the file called `path`, whose content is `bytes`.
+pub fn read(path: &str, bytes: &[u8], world: &dyn World) -> Reading {
+    let mut report = Report::default();
+    let tree = lines::parse(path, bytes, world, &mut report);
+    let plan = plan(&tree, world, &mut report);
+    let plan = if report.failed() { None } else { Some(plan) };
+    Reading { plan, diagnostics: report.finish() }
+}
+
+/// The kinds of section that may stand at the top of a file.
+const KINDS: [&str; 6] = ["service", "defaults", "lar", "runner", "environment", "eventlog"];
+
+/// The sections at the top of a file, sorted by kind.
+#[derive(Default)]
+struct Top<'a> {
+    runner: Option<&'a Section>,
+    defaults: Option<&'a Section>,
+    lar: Option<&'a Section>,
+    environment: Option<&'a Section>,
+    eventlog: Option<&'a Section>,
+    services: Vec<&'a Section>,
+}
+
+fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
+    let mut plan = Plan::default();
+    for entry in &tree.root.entries {
+        report.error(&entry.spot, format!("`{}` stands outside of any section", entry.key));
+        report.hint(keys::home(&entry.key));
+    }
+    let top = sort(tree, report);
+    let scope = Scope::new(&tree.defines, world);
+    if let Some(lar) = top.lar {
+        plan.settings = settings::read(lar, &scope, report);
+    }
+    let zdaemons = top.runner.is_some();
+    let inner = top.runner.and_then(|runner| runner.sections.iter().find(|s| s.kind == "eventlog"));
+    if let Some(section) = inner.or(top.eventlog) {
+        plan.event_log = eventlog::read(section, zdaemons, &scope, report);
+    }
+    match top.runner {
+        Some(runner) => runner::read(runner, top.environment, &scope, &mut plan, report),
+        None => service::read_all(&top.services, top.defaults, &scope, &mut plan, report),
+    }
+    check_company(&top, &tree.root, report);
+    if !report.failed() {
+        warnings::look(&plan, &top.services, top.lar, world, report);
+    }
+    plan
+}
+
+/// What may not stand beside what.
+fn check_company(top: &Top, root: &Section, report: &mut Report) {
+    match (top.runner, top.services.first()) {
+        (Some(_), Some(service)) => {
+            report.error(&service.spot, "a file has one `<runner>` or `<service>`s, not both");
+            report.hint("write what `<runner>` says as `<service main>`");
+        }
+        (Some(_), None) => {
+            if let Some(defaults) = top.defaults {
+                report.error(&defaults.spot, "`<defaults>` says nothing to a `<runner>`");
+            }
+        }
+        (None, _) => {
+            if let Some(environment) = top.environment {
+                report.error(&environment.spot, "`<environment>` stands beside a `<runner>` only");
+                report.hint("put it into `<defaults>`, or into the `<service>` that needs it");
+            }
+        }
+    }
+    if top.runner.is_none() && top.services.is_empty() && !report.failed() {
+        report.error(&root.spot, "there is no service in this file");
+        report.hint("the least is: <service NAME>, program PATH, </service>, each on its own line");
+    }
+}
+
+fn sort<'a>(tree: &'a Tree, report: &mut Report) -> Top<'a> {
+    let mut top = Top::default();
+    for section in &tree.root.sections {
+        let place = match section.kind.as_str() {
+            "service" => {
+                top.services.push(section);
+                continue;
+            }
+            "runner" => &mut top.runner,
+            "defaults" => &mut top.defaults,
+            "lar" => &mut top.lar,
+            "environment" => &mut top.environment,
+            "eventlog" => &mut top.eventlog,
+            _ => {
+                unknown_section(section, &KINDS, report);
+                continue;
+            }
+        };
+        match place {
+            None => *place = Some(section),
+            Some(first) => {
+                let (kind, line) = (&section.kind, first.spot.line.number);
+                report.error(
+                    &section.spot,
+                    format!("a second `<{kind}>`; the first is on line {line}"),
+                );
+            }
+        }
+    }
+    top
+}
+
+/// Reports a section that has no business where it stands; `x-…` is left alone.
+fn unknown_section(section: &Section, known: &[&str], report: &mut Report) {
+    if section.kind.starts_with("x-") {
+        return;
+    }
+    let spot = Spot { at: section.spot.at + 1, ..section.spot.clone() };
+    let misplaced = section::ALL.contains(&section.kind.as_str());
+    match misplaced && !known.contains(&section.kind.as_str()) {
+        true => report.error(&spot, format!("`<{}>` does not belong here", section.kind)),
+        false => report.error(&spot, format!("there is no section called `<{}>`", section.kind)),
+    };
+    match nearest::find(&section.kind, known.iter().copied()) {
+        Some(near) => report.hint(format!("did you mean `<{near}>`?")),
+        None => report.hint(format!("here may stand: {}", nearest::list(known.iter().copied()))),
+    }
+}

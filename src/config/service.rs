@@ -1,0 +1,315 @@
+//! `<service>` and `<defaults>`. What a service says itself replaces what the defaults say of the same key;
+//! `<environment>` and `<limits>` are merged name by name. A preset comes below both.
+
+use super::diagnostic::Report;
+use super::graph::{self, Wishes};
+use super::keys::Kind as Keys;
+use super::lines::{Entry, Section, Spot};
+use super::presets::{self, Preset};
+use super::section::{self, Cursor, Scope, Values};
+use super::value::{self, Wrong};
+use super::world::Directory;
+use super::{environment, identity, names, nearest, output, phrases, program};
+use crate::plan::{
+    ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, Setup,
+    Spawn, Start,
+};
+use crate::time::Duration;
+
+/// What may stand in a `<service>`.
+const INNER: [&str; 2] = ["environment", "limits"];
+
+/// More is a slip; the design's largest measured plan has this many.
+const MOST_INSTANCES: u32 = 10_000;
+
+/// From spawn to ready, where `ready` is said and `start-timeout` is not.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Reads all services into `plan`.
+pub(super) fn read_all(
+    sections: &[&Section],
+    defaults: Option<&Section>,
+    scope: &Scope,
+    plan: &mut Plan,
+    report: &mut Report,
+) {
+    let below = defaults.map_or(Vec::new(), |it| section::known(it, Keys::Service, &INNER, report));
+    let mut wishes = Vec::with_capacity(sections.len());
+    for section in sections {
+        let name = name(section, &plan.services, report);
+        let own = section::known(section, Keys::Service, &INNER, report);
+        let said = |entry: &&&Entry| !own.iter().any(|it| it.key.eq_ignore_ascii_case(&entry.key));
+        let mut entries: Vec<&Entry> = below.iter().filter(said).copied().collect();
+        entries.extend(&own);
+        let scope = Scope { name: Some(&name), ..*scope };
+        let mut values = Values { kind: Keys::Service, entries, scope, report: &mut *report };
+        let sources = Sources { section, defaults };
+        let service = service(&mut values, &sources, &name);
+        wishes.push(Wishes::read(&mut values));
+        plan.services.push(service);
+    }
+    graph::resolve(&wishes, plan, report);
+    exit_policy(sections, plan, report);
+}
+
+/// Where the sections within a service come from.
+struct Sources<'a> {
+    section: &'a Section,
+    defaults: Option<&'a Section>,
+}
+
+impl<'a> Sources<'a> {
+    /// The inner sections of a kind, the defaults' first.
+    fn inner(&self, kind: &str) -> Vec<&'a Section> {
+        let all = self.defaults.into_iter().chain([self.section]);
+        all.flat_map(|section| &section.sections).filter(|inner| inner.kind == kind).collect()
+    }
+}
+
+fn name(section: &Section, before: &[Service], report: &mut Report) -> String {
+    let Some(name) = &section.name else {
+        report.error(&section.spot, "a service needs a name");
+        report.hint("as in: <service web>");
+        return String::from("?");
+    };
+    let spot = Spot { at: section.name_at, ..section.spot.clone() };
+    if let Err(wrong) = names::check(name) {
+        let spot = Spot { at: section.name_at + wrong.at.unwrap_or(0), ..spot };
+        wrong.report(&spot, report);
+    } else if let Some(old) = before.iter().find(|old| old.name.eq_ignore_ascii_case(name)) {
+        report.error(&spot, format!("there is a service `{}` already", old.name));
+        report.hint("names are compared without case; `instances N` runs one several times");
+    }
+    name.clone()
+}
+
+fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
+    let preset = v.word("preset", |word| value::choice(word, &presets::NAMES));
+    let preset = preset.unwrap_or(Preset::Lar);
+    let mut service = presets::service(preset);
+    service.name = name.to_string();
+    let kinds = [("simple", Kind::Simple), ("oneshot", Kind::Oneshot)];
+    service.kind = v.word("type", |word| value::choice(word, &kinds)).unwrap_or(service.kind);
+    let starts = [("boot", Start::Boot), ("manual", Start::Manual)];
+    service.start = v.word("start", |word| value::choice(word, &starts)).unwrap_or(service.start);
+    let _ = v.word("stdin", |word| value::choice(word, &[("null", ())]));
+    let inherit = service.setup.inherit;
+    service.setup = setup(v, &sources.inner("limits"), inherit);
+    presets::read_rules(v, preset, service.kind, &mut service.rules);
+    if let Some(ladder) = v.read("stop", phrases::ladder) {
+        service.stop = ladder;
+    }
+    let modes =
+        [("mixed", KillMode::Mixed), ("group", KillMode::Group), ("process", KillMode::Process)];
+    let mode = v.word("kill-mode", |word| value::choice(word, &modes));
+    service.kill_mode = mode.unwrap_or(service.kill_mode);
+    service.reload = v.word("reload", value::signal);
+    service.critical = v.word("critical", value::boolean).unwrap_or(false);
+    service.main = v.word("main", value::boolean).unwrap_or(false);
+    service.output = output::read(v);
+    processes(v, sources, &mut service);
+    readiness(v, &mut service);
+    service
+}
+
+fn setup(v: &mut Values, limits: &[&Section], inherit: Inherit) -> Setup {
+    let mut setup = Setup { inherit, ..Setup::default() };
+    setup.identity = identity::read(v);
+    let umask = |word: &str| match word {
+        "inherit" => Ok(None),
+        _ => value::octal(word).map(Some),
+    };
+    if let Some(umask) = v.word("umask", umask) {
+        setup.umask = umask;
+    }
+    setup.limits = self::limits(v, limits);
+    setup.nice = v.word("nice", |word| value::number(word, -20, 19));
+    setup.ionice = v.read("ionice", phrases::ionice);
+    setup.oom_score_adj = v.word("oom-score-adj", |word| value::number(word, -1000, 1000));
+    setup.no_new_privileges = v.word("no-new-privileges", value::boolean).unwrap_or(false);
+    setup.capabilities = v.read("capabilities", phrases::capabilities);
+    let spawns = [("vfork", Spawn::Vfork), ("fork", Spawn::Fork)];
+    setup.spawn = v.word("spawn", |word| value::choice(word, &spawns)).unwrap_or(setup.spawn);
+    if let Some(inherit) = v.read("inherit-environment", self::inherit) {
+        setup.inherit = inherit;
+    }
+    setup
+}
+
+fn inherit(cursor: &mut Cursor) -> Result<Inherit, Wrong> {
+    let mut names = Vec::new();
+    while let Some(word) = cursor.take() {
+        match value::boolean(&word) {
+            Ok(yes) if names.is_empty() && cursor.peek().is_none() => {
+                return Ok(if yes { Inherit::All } else { Inherit::Nothing });
+            }
+            _ if word.is_empty() || word.contains(['=', '\0']) => {
+                return Err(Wrong::new(format!("`{word}` can't be the name of a variable")));
+            }
+            _ => names.push(word),
+        }
+    }
+    match names.is_empty() {
+        true => Err(Wrong::new("yes, no or the names are missing")),
+        false => Ok(Inherit::Names(names)),
+    }
+}
+
+/// The kernel's resources by the names of their keys, and whether they count bytes.
+pub(super) const RESOURCES: [(&str, Resource, bool); 16] = [
+    ("as", Resource::As, true),
+    ("core", Resource::Core, true),
+    ("cpu", Resource::Cpu, false),
+    ("data", Resource::Data, true),
+    ("fsize", Resource::Fsize, true),
+    ("locks", Resource::Locks, false),
+    ("memlock", Resource::Memlock, true),
+    ("msgqueue", Resource::Msgqueue, true),
+    ("nice", Resource::Nice, false),
+    ("nofile", Resource::Nofile, false),
+    ("nproc", Resource::Nproc, false),
+    ("rss", Resource::Rss, true),
+    ("rtprio", Resource::Rtprio, false),
+    ("rttime", Resource::Rttime, false),
+    ("sigpending", Resource::Sigpending, false),
+    ("stack", Resource::Stack, true),
+];
+
+fn limits(v: &mut Values, sections: &[&Section]) -> Vec<Limit> {
+    let mut limits: Vec<Limit> = Vec::new();
+    for section in sections {
+        let entries = section::known(section, Keys::Limits, &[], v.report);
+        let mut inner =
+            Values { kind: Keys::Limits, entries, scope: v.scope, report: &mut *v.report };
+        for (name, resource, bytes) in RESOURCES {
+            let Some((soft, hard)) = inner.word(name, |word| limit(word, bytes)) else { continue };
+            let limit = Limit { resource, soft, hard };
+            match limits.iter_mut().find(|old| old.resource == resource) {
+                Some(old) => *old = limit,
+                None => limits.push(limit),
+            }
+        }
+    }
+    limits
+}
+
+/// `SOFT[:HARD]`.
+fn limit(word: &str, bytes: bool) -> Result<(Option<u64>, Option<u64>), Wrong> {
+    let one = |word: &str| match word {
+        "unlimited" | "infinity" => Ok(None),
+        _ if bytes => value::size(word).map(Some),
+        _ => value::number(word, 0, u64::MAX)
+            .map(Some)
+            .map_err(|wrong| Wrong::new(wrong.message).hint("a number, SOFT:HARD, or `unlimited`")),
+    };
+    let Some((soft, hard)) = word.split_once(':') else {
+        let both = one(word)?;
+        return Ok((both, both));
+    };
+    let (soft, hard) = (one(soft)?, one(hard)?);
+    let above = hard.is_some_and(|hard| soft.is_none_or(|soft| soft > hard));
+    if above { Err(Wrong::new("the soft limit is above the hard one")) } else { Ok((soft, hard)) }
+}
+
+/// Every instance's own part.
+fn processes(v: &mut Values, sources: &Sources, service: &mut Service) {
+    if !v.has("program") {
+        v.report.error(&sources.section.spot, format!("`{}` has no `program`", service.name));
+        v.report.hint("as in: program /usr/sbin/nginx -g 'daemon off;'");
+    }
+    let count = v.word("instances", |word| value::number(word, 1, MOST_INSTANCES)).unwrap_or(1);
+    let shell = v.word("shell", value::boolean).unwrap_or(false);
+    let environments = sources.inner("environment");
+    let numbered = |text: &String| text.contains("%i");
+    let varies = v.entries.iter().any(|entry| numbered(&entry.value))
+        || v.scope.defines.iter().any(|define| numbered(&define.value))
+        || environments.iter().flat_map(|it| &it.entries).any(|entry| numbered(&entry.value));
+    for number in 1..=count {
+        v.scope.number = Some(number);
+        let process = match service.processes.first() {
+            Some(first) if !varies => first.clone(),
+            _ => process(v, service, &environments, shell),
+        };
+        service.processes.push(process);
+    }
+    v.scope.number = None;
+}
+
+fn process(
+    v: &mut Values,
+    service: &mut Service,
+    environments: &[&Section],
+    shell: bool,
+) -> Process {
+    let mut process = Process {
+        argv: program::read(v, shell),
+        environment: environment::read(v, environments),
+        directory: v.text("directory"),
+        transcript: output::transcript(v),
+        stderr: output::stderr(v),
+        ready: None,
+    };
+    if let Some(directory) = &process.directory {
+        if v.scope.world.directory(directory) == Directory::Missing {
+            v.wrong("directory", format!("there is no directory `{directory}`"));
+        }
+    }
+    let inherit = &service.setup.inherit;
+    if let Some(word) = process.argv.first() {
+        let word = word.clone();
+        program::check(v, "program", &word, &process, inherit);
+    }
+    if let Some(ready) = v.read("ready", phrases::ready) {
+        if let Some(Probe::Command(words)) = &ready.probe {
+            if let Some(word) = words.first() {
+                program::check(v, "ready", word, &process, inherit);
+            }
+        }
+        service.probe_timeout = ready.timeout.unwrap_or(service.probe_timeout);
+        process.ready = ready.probe;
+    }
+    process
+}
+
+fn readiness(v: &mut Values, service: &mut Service) {
+    let asked = service.processes.iter().any(|process| process.ready.is_some());
+    if asked && service.kind == Kind::Oneshot {
+        v.wrong("ready", "a one-shot is ready when it has exited with 0, and not otherwise");
+    }
+    let positive = |word: &str| match value::duration(word)? {
+        Duration::ZERO => Err(Wrong::new("this would ask without a pause")),
+        time => Ok(time),
+    };
+    if let Some(interval) = v.word("ready-interval", positive) {
+        service.ready_interval = interval;
+    }
+    if asked {
+        service.start_timeout.get_or_insert(START_TIMEOUT);
+    }
+    if let Some(timeout) = v.word("start-timeout", phrases::optional_duration) {
+        service.start_timeout = timeout;
+    }
+}
+
+/// Exit policy `main` needs exactly one main service.
+fn exit_policy(sections: &[&Section], plan: &mut Plan, report: &mut Report) {
+    let spots = || sections.iter().map(|section| &section.spot);
+    let mut mains = plan.services.iter().zip(spots()).filter(|(service, _)| service.main);
+    match (mains.next(), mains.next()) {
+        (Some((first, _)), Some((_, second))) => {
+            report.error(second, format!("a second main service; `{}` is one already", first.name));
+        }
+        (None, _) if plan.settings.exit_policy == Some(ExitPolicy::Main) => {
+            match (plan.services.as_mut_slice(), spots().next()) {
+                ([only], _) => only.main = true,
+                (_, Some(spot)) => {
+                    report.error(spot, "exit-policy is `main`, but no service is the main one");
+                    let all = plan.services.iter().map(|service| service.name.as_str()).take(8);
+                    report.hint(format!("say `main yes` in one of {}", nearest::list(all)));
+                }
+                (_, None) => {}
+            }
+        }
+        _ => {}
+    }
+}
