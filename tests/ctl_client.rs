@@ -97,6 +97,17 @@ fn shutdown_returns_when_the_manager_has_ended() {
 }
 
 #[test]
+fn a_stream_that_the_managers_end_cuts_exits_with_7() {
+    let served = Served::new(|_| {});
+    let socket = served.socket.clone();
+    let events = thread::spawn(move || {
+        run(["-s", &socket, "events", "-n1", "web"].iter().map(Into::into).collect())
+    });
+    assert_eq!(served.ctl("shutdown"), 0);
+    assert_eq!(events.join().unwrap(), 7);
+}
+
+#[test]
 fn without_a_manager_it_is_7() {
     let words = ["-s", "/nonexistent/lar.sock", "status"];
     assert_eq!(run(words.iter().map(Into::into).collect()), 7);

@@ -132,6 +132,10 @@ fn lost(request: &Request, error: &ClientError) -> u8 {
             INTERRUPTED
         }
         ClientError::NoManager(_) => complain(Code::NoManager, &error.to_string()),
+        // Nothing was cut short: this is how a stream of events ends.
+        ClientError::Closed(_) if request.endless() => {
+            complain(Code::NoManager, "the manager has ended")
+        }
         ClientError::Silent(_) => complain(Code::TimedOut, &error.to_string()),
         _ => complain(Code::Failed, &error.to_string()),
     }
