@@ -212,12 +212,15 @@ impl Supervisor {
     pub(super) fn probe_spawned(&mut self, id: InstanceId, pid: Pid) {
         let slot = &mut self.slots[id.index()];
         let asked = matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. });
-        if slot.probe.is_none() {
+        let first = slot.probe.is_none();
+        if first {
             slot.probe = Some(pid);
             self.pids.insert(pid, (id, Role::Probe));
         }
-        if !asked {
-            let target = SignalTarget::Process(pid);
+        // A question that was taken back before its process was there; or one process too many, which
+        // is not taken on and will be reaped as an orphan.
+        if !asked || !first {
+            let target = SignalTarget::Group(pid);
             self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
         }
     }
