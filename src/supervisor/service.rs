@@ -18,7 +18,9 @@ impl Supervisor {
                 self.slots[id.index()].last_spawn = Some(now);
                 let state = self.first_state(now, id, pid);
                 self.enter(now, id, state, Cause::Spawned);
-                if !self.slots[id.index()].wanted_up {
+                if self.ending.killing() {
+                    self.kill_at_end(now, id);
+                } else if !self.slots[id.index()].wanted_up {
                     self.stop_when_free(now, id, self.stop_cause());
                 }
             }

@@ -62,6 +62,11 @@ impl Ending {
         self.progress != Progress::Running
     }
 
+    /// Whether there is no more patience.
+    pub(super) fn killing(&self) -> bool {
+        matches!(self.progress, Progress::Killing { .. } | Progress::Finished)
+    }
+
     /// Counts an instance in (`by` 1) or out (-1).
     pub(super) fn count(&mut self, state: &State, by: i64) {
         if !state.at_rest() {
@@ -182,7 +187,8 @@ impl Supervisor {
         }
     }
 
-    fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
+    /// KILL, whatever rung its ladder is on.
+    pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
         let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
         let service = self.service(id);
         let after_last = service.stop.rungs.len() + 1;
