@@ -330,6 +330,7 @@ impl Supervisor {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);
                 self.slots[id.index()].history.clear();
+                self.pull(now, self.slots[id.index()].service);
                 self.begin_stop(now, id, Reason::Asked, cause);
             }
             State::Exited { .. } => {
