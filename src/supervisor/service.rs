@@ -400,6 +400,11 @@ impl Supervisor {
                 let target =
                     if group { SignalTarget::Group(pid) } else { SignalTarget::Process(pid) };
                 self.push(Action::Signal { instance: id, target, signal });
+                // On its way down for a restart: the end that was asked for may not be lost in it.
+                let stopping = matches!(self.slots[id.index()].state, State::Stopping { .. });
+                if ends && stopping && !self.ending.begun() {
+                    self.shut_down_with(now, Some(signal));
+                }
             }
             State::Stopped
             | State::Waiting
