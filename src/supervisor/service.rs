@@ -300,7 +300,13 @@ impl Supervisor {
             // Up, or will be: what was to come after it is forgotten.
             State::Spawning | State::Starting { .. } | State::Running { .. } => {}
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
-            State::Clearing { .. } => self.go_on_with(id, Then::Start),
+            // A one-shot that did its work is left alone here, too.
+            State::Clearing { then: Then::Leave(status), .. }
+                if self.service(id).kind == Kind::Oneshot && status.success() => {}
+            State::Clearing { .. } => {
+                self.slots[id.index()].history.clear();
+                self.go_on_with(id, Then::Start);
+            }
         }
     }
 
