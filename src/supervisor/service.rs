@@ -191,6 +191,7 @@ impl Supervisor {
             State::Starting { pid, spawned, asking: Asking::Asked(_), .. } => {
                 if ready {
                     self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
+                    self.cancel_probe(id); // if it was not the probe's process that said so
                 } else {
                     self.ask_again(id, again);
                 }
