@@ -95,6 +95,7 @@ struct Group {
     /// How many of its dependents are on their way down: it stays up until there are none.
     blockers: u32,
     touched: bool,
+    released: bool,
     pulled: bool,
 }
 
@@ -357,7 +358,8 @@ fn lay_out(plan: &Plan) -> (Box<[Slot]>, Box<[Group]>) {
         let count = service.processes.len() as u32;
         let first = slots.len() as u32;
         let tally = Tally::default();
-        groups.push(Group { first, count, tally, blockers: 0, touched: false, pulled: false });
+        let (touched, released, pulled) = (false, false, false);
+        groups.push(Group { first, count, tally, blockers: 0, touched, released, pulled });
         slots.extend((1..=count).map(|number| Slot {
             service: id,
             number,
