@@ -318,7 +318,10 @@ impl Supervisor {
                 assert_eq!(self.pids.get(pid), Some((id, role)), "pid {pid}");
                 processes += 1;
             }
-            let stays_down = matches!(slot.state, State::Waiting | State::Backoff { .. });
+            let stays_down = matches!(
+                slot.state,
+                State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
+            );
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
         assert_eq!(self.pids.len(), processes, "no pid without a state");
