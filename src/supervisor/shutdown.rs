@@ -105,9 +105,10 @@ impl Supervisor {
         self.ending.verdict = self.ending.verdict.or(verdict);
     }
 
-    /// Whether an operator keeps something stopped, who may want to start it again.
+    /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
+    /// the cause that it began with.
     fn anything_held(&self) -> bool {
-        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.ticket.0 != 0)
+        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.cause != Cause::Boot)
     }
 
     /// The first code other than 0, in the order of the file; 0 if there is none.

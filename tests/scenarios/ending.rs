@@ -1,7 +1,7 @@
 //! How the manager ends, and with which code.
 
 use super::*;
-use lar::plan::{ExitPolicy, GiveUp, Single};
+use lar::plan::{ExitPolicy, GiveUp, Single, Start};
 
 fn policy(policy: ExitPolicy) -> Settings {
     Settings { exit_policy: Some(policy), ..Settings::default() }
@@ -194,6 +194,17 @@ fn a_service_that_an_operator_holds_keeps_the_manager() {
     play.exits(WEB, 0);
     play.exits(DB, 0);
     assert!(!play.books.core.shutting_down());
+}
+
+#[test]
+fn clearing_what_never_ran_does_not_hold_it() {
+    let rules = Rules { restart: Restart::Never, ..Rules::default() };
+    let manual = Service { start: Start::Manual, ..service("manual") };
+    let mut play = boot(vec![Service { rules, ..service("db") }, manual]);
+    play.spawned(DB);
+    play.order(WEB, Verb::Clear);
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 db spawn", "0 finish 0"]);
 }
 
 #[test]
