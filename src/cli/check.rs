@@ -1,3 +1,0 @@
-pub fn main(_: Vec<std::ffi::OsString>) -> u8 {
-    0
-}
