@@ -1,1 +1,4 @@
 //! cli
+pub mod check;
+pub mod help;
+pub mod machine;

@@ -19,7 +19,7 @@ mod identity;
 pub mod keys;
 mod lines;
 mod names;
-mod nearest;
+pub mod nearest;
 mod output;
 mod phrases;
 mod presets;
@@ -30,7 +30,7 @@ mod section;
 mod service;
 mod settings;
 mod substitute;
-mod value;
+pub mod value;
 mod warnings;
 mod words;
 mod world;
@@ -169,7 +169,7 @@ fn unknown_section(section: &Section, known: &[&str], report: &mut Report) {
         true => report.error(&spot, format!("`<{}>` does not belong here", section.kind)),
         false => report.error(&spot, format!("there is no section called `<{}>`", section.kind)),
     };
-    match nearest::find(&section.kind, known.iter().copied()) {
+    match nearest::nearest(&section.kind, known.iter().copied()) {
         Some(near) => report.hint(format!("did you mean `<{near}>`?")),
         None => report.hint(format!("here may stand: {}", nearest::list(known.iter().copied()))),
     }

@@ -73,7 +73,7 @@ fn lookup(token: &Token, own: ServiceId, plan: &Plan, report: &mut Report) -> Ve
         if members.is_empty() {
             report.error(&token.spot, format!("there is no service in a group `{group}`"));
             let groups = plan.services.iter().filter_map(|service| service.group());
-            if let Some(near) = nearest::find(group, groups) {
+            if let Some(near) = nearest::nearest(group, groups) {
                 report.hint(format!("did you mean `{near}:*`?"));
             }
         }
@@ -92,7 +92,8 @@ fn lookup(token: &Token, own: ServiceId, plan: &Plan, report: &mut Report) -> Ve
             let member = |name: &&str| name.rsplit_once(':').is_some_and(|(_, last)| last == word);
             if word.starts_with('#') {
                 report.hint("a comment stands on a line of its own");
-            } else if let Some(near) = names().find(member).or_else(|| nearest::find(word, names()))
+            } else if let Some(near) =
+                names().find(member).or_else(|| nearest::nearest(word, names()))
             {
                 report.hint(format!("did you mean `{near}`?"));
             } else if word.contains(',') {

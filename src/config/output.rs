@@ -37,7 +37,7 @@ pub(super) fn read(v: &mut Values) -> Output {
 fn timestamp(v: &mut Values) -> Option<String> {
     let entry = v.entry("timestamp")?;
     if let Ok(yes) = value::boolean(&entry.value) {
-        return yes.then(|| phrases::ISO_8601.to_string());
+        return yes.then(|| phrases::RFC_3339.to_string());
     }
     let format = match entry.value.starts_with(['"', '\'']).then(|| words::split(&entry.value)) {
         None => entry.value.clone(),
@@ -55,6 +55,16 @@ fn timestamp(v: &mut Values) -> Option<String> {
         v.wrong("timestamp", format!("`{format}` is neither yes, no nor a format"));
         v.report.hint("as in: timestamp %Y-%m-%dT%H:%M:%S");
         return None;
+    }
+    let mut letters = format.chars();
+    while let Some(letter) = letters.next() {
+        let word = if letter == '%' { letters.next().unwrap_or(' ') } else { '%' };
+        if !phrases::TIME_WORDS.contains(word) {
+            v.wrong("timestamp", format!("`%{word}` is no part of a time"));
+            let known: Vec<String> = phrases::TIME_WORDS.chars().map(|c| format!("%{c}")).collect();
+            v.report.hint(format!("there are {}", known.join(" ")));
+            return None;
+        }
     }
     Some(format)
 }
@@ -82,7 +92,7 @@ fn target(word: &str) -> Result<Target, Wrong> {
         _ if word.ends_with('/') => Err(Wrong::new(format!("`{word}` is a directory"))),
         _ => {
             let words = ["stdout", "inherit", "none", "default"];
-            let near = super::nearest::find(word, words.into_iter());
+            let near = super::nearest::nearest(word, words.into_iter());
             match near.filter(|_| !word.contains(['/', '.'])) {
                 Some(near) => Err(Wrong::new(format!("`{word}` looks like a slip of `{near}`"))
                     .hint(format!("if it is a file: ./{word}"))),

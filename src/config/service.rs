@@ -276,7 +276,7 @@ fn readiness(v: &mut Values, service: &mut Service) {
     if asked && service.kind == Kind::Oneshot {
         v.wrong("ready", "a one-shot is ready when it has exited with 0, and not otherwise");
     }
-    let positive = |word: &str| match value::duration(word)? {
+    let positive = |word: &str| match value::time(word)? {
         Duration::ZERO => Err(Wrong::new("this would ask without a pause")),
         time => Ok(time),
     };
