@@ -78,7 +78,9 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
     let mut plan = Plan::default();
     for entry in &tree.root.entries {
         report.error(&entry.spot, format!("`{}` stands outside of any section", entry.key));
-        report.hint(keys::home(&entry.key));
+        if !report.full() {
+            report.hint(keys::home(&entry.key));
+        }
     }
     let top = sort(tree, report);
     let scope = Scope::new(&tree.defines, world);
@@ -164,6 +166,9 @@ fn unknown_section(section: &Section, known: &[&str], report: &mut Report) {
         return;
     }
     let spot = Spot { at: section.spot.at + 1, ..section.spot.clone() };
+    if report.full() {
+        return report.error(&spot, "");
+    }
     let misplaced = section::ALL.contains(&section.kind.as_str());
     match misplaced && !known.contains(&section.kind.as_str()) {
         true => report.error(&spot, format!("`<{}>` does not belong here", section.kind)),

@@ -259,6 +259,9 @@ fn unknown_key(entry: &Entry, section: &Section, kind: Kind, report: &mut Report
         return report.hint(place);
     }
     report.error(&entry.spot, format!("`<{name}>` has no key `{}`", entry.key));
+    if report.full() {
+        return;
+    }
     match nearest::nearest(&entry.key, keys::all(kind).map(|key| key.name)) {
         Some(near) => report.hint(format!("did you mean `{near}`?")),
         None => report.hint(keys::home(&entry.key)),
