@@ -1,4 +1,88 @@
-//! cli
+//! The command line: which of its roles lar is called in.
+
 pub mod check;
+pub mod ctl;
 pub mod help;
 pub mod machine;
+pub mod manager;
+pub mod run;
+pub mod single;
+
+use std::ffi::OsString;
+
+use crate::exit::Code;
+
+/// What `lar help` and `lar --help` print.
+const USAGE: &str = "\
+lar: init, process supervisor, and its own control client
+
+usage:
+  lar [OPTIONS] -- PROGRAM [ARGS]    run one program: pass signals on, reap orphans, end as it does
+  lar -C FILE [--daemon]             supervise the services of a file
+  lar run 'NAME: COMMAND'...         supervise several commands without a file
+  lar ctl [VERB [NAME...]]           look at and steer a running manager
+  lar check FILE                     look for errors in a file
+  lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl
+
+Without arguments, the file is /etc/lar.conf.
+`lar help options` lists the options of the first form.
+";
+
+/// The whole program; its exit code.
+pub fn main() -> u8 {
+    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let first = args.first().map(|word| word.to_string_lossy().into_owned());
+    match first.as_deref() {
+        // One program, or one file, supervised: what a PID 1 is called with.
+        None | Some("-C" | "--configure" | "-d" | "--daemon") => manager::main(args),
+        Some("-h" | "--help") => print(USAGE),
+        Some("-V" | "--version" | "version") => {
+            print(&format!("lar {}\n", env!("CARGO_PKG_VERSION")))
+        }
+        Some(word) if word.starts_with('-') => single::main(args),
+        Some("run") => run::main(args.split_off(1)),
+        Some(verb @ ("ctl" | "check" | "help")) => {
+            // From here on lar is a command like any other: Ctrl-C and a closed pipe end it.
+            crate::sys::signals::give_back();
+            let rest = args.split_off(1);
+            match verb {
+                "ctl" => ctl::run(rest),
+                "check" => check::main(rest),
+                _ => help::main(rest),
+            }
+        }
+        Some(word) => usage_error(&hint(word)),
+    }
+}
+
+/// What somebody probably meant who wrote a word that is none of ours.
+fn hint(word: &str) -> String {
+    const WORDS: [&str; 5] = ["run", "ctl", "check", "help", "version"];
+    let near = crate::ctl::protocol::nearest::nearest(word, WORDS);
+    if let Some(near) = near {
+        return format!("unknown command '{word}'; did you mean '{near}'?");
+    }
+    match std::path::Path::new(word).is_file() && word.ends_with(".conf") {
+        true => format!("to supervise the services of a file: lar -C {word}"),
+        false => format!("unknown command '{word}'; to run a program: lar -- {word}"),
+    }
+}
+
+/// Prints to standard output. That nobody reads it is nobody's failure.
+fn print(text: &str) -> u8 {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    Code::Done as u8
+}
+
+/// One line to standard error.
+fn complain(message: &str) {
+    let _ =
+        std::io::Write::write_all(&mut std::io::stderr(), format!("lar: {message}\n").as_bytes());
+}
+
+/// A mistake in the arguments.
+fn usage_error(message: &str) -> u8 {
+    complain(message);
+    complain("see `lar help`");
+    Code::Usage as u8
+}

@@ -30,7 +30,7 @@ mod section;
 mod service;
 mod settings;
 mod substitute;
-pub mod value;
+mod value;
 mod warnings;
 mod words;
 mod world;
@@ -49,6 +49,11 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// All errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a time as a file would have it: `500ms`, `1m30s`. For options of the command line.
+pub fn duration(word: &str) -> Result<crate::time::Duration, String> {
+    value::duration(word)
 }
 
 /// Reads the file called `path`, whose content is `bytes`.

@@ -64,9 +64,53 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// An errno value. Its text comes from `sys`, which has the kernel's list; here it is only carried.
+/// An errno value, with Linux's text for those that starting a process can give (`sys` has a test that
+/// compares them with the C library's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
+
+/// The texts. The numbers are the same on every port that lar is built for.
+pub const ERRNO_TEXTS: [(i32, &str); 30] = [
+    (1, "Operation not permitted"),
+    (2, "No such file or directory"),
+    (3, "No such process"),
+    (4, "Interrupted system call"),
+    (5, "Input/output error"),
+    (6, "No such device or address"),
+    (7, "Argument list too long"),
+    (8, "Exec format error"),
+    (9, "Bad file descriptor"),
+    (10, "No child processes"),
+    (11, "Resource temporarily unavailable"),
+    (12, "Cannot allocate memory"),
+    (13, "Permission denied"),
+    (14, "Bad address"),
+    (16, "Device or resource busy"),
+    (17, "File exists"),
+    (19, "No such device"),
+    (20, "Not a directory"),
+    (21, "Is a directory"),
+    (22, "Invalid argument"),
+    (23, "Too many open files in system"),
+    (24, "Too many open files"),
+    (25, "Inappropriate ioctl for device"),
+    (26, "Text file busy"),
+    (28, "No space left on device"),
+    (30, "Read-only file system"),
+    (36, "File name too long"),
+    (38, "Function not implemented"),
+    (40, "Too many levels of symbolic links"),
+    (116, "Stale file handle"),
+];
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match ERRNO_TEXTS.iter().find(|&&(number, _)| number == self.0) {
+            Some((_, text)) => f.write_str(text),
+            None => write!(f, "errno {}", self.0),
+        }
+    }
+}
 
 macro_rules! stages {
     ($($(#[$doc:meta])* $stage:ident = $word:literal,)*) => {

@@ -1,1 +1,332 @@
-//! run
+//! The loop: the only place where the core meets the kernel.
+//!
+//! One thread, one epoll. A turn is: wait; note what is ready; feed the core, one event at a time, and do
+//! what it asks for; let the control server see the outcome. From the line in [`run`] that says so, nothing returns an
+//! error: a failure becomes an event for the core, or a counted warning and another try.
+//!
+//! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
+//! turns SIGCHLD into exits, `signals` says what each signal means, `rest` ends what is left when the
+//! services are down.
+//!
+//! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
+//! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
+//! not empty, the loop does not sleep.
+
+mod build;
+mod perform;
+mod ready;
+mod reaper;
+mod rest;
+mod signals;
+mod token;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use log::{info, warn};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+
+use crate::check::{Probes, notify};
+use crate::ctl::server::{Order, Server, View};
+use crate::exit::Pid;
+use crate::output::{Output, Pace, StreamId};
+use crate::plan::{InstanceId, Level, Plan};
+use crate::supervisor::journal::Journal;
+use crate::supervisor::{Event, Supervisor};
+use crate::sys::clock;
+use crate::sys::daemon::{PidFile, Startup};
+use crate::sys::signals::SignalFd;
+use crate::sys::spawn::{Given, Image, Spawner};
+use crate::time::{Duration, Instant};
+pub use build::StartError;
+use ready::ReadyList;
+use rest::Rest;
+use token::Source;
+
+/// How many readiness reports are taken from epoll at a time: what is more comes in the next turn.
+const EVENTS: usize = 256;
+
+/// How many exits are handled before the others have their turn: a storm of deaths must not keep the
+/// control socket waiting. The rest is done in the next turn, which comes at once.
+const REAPS: usize = 64;
+
+/// How long a standard output that holds back is waited for at the very end, for the services' last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a manager is started with.
+pub struct Start {
+    /// What it is to do.
+    pub plan: Plan,
+    /// Where that came from, if from a file.
+    pub config_path: Option<String>,
+    /// Whether it has a terminal or a container's log at its standard output.
+    pub foreground: bool,
+    /// Whether it has a control socket.
+    pub control: bool,
+    /// In the background: whoever waits for the start to be reported.
+    pub startup: Option<Startup>,
+    /// What lar was given and hands on.
+    pub given: Given,
+}
+
+/// The programs of one instance.
+struct Images {
+    main: Image,
+    /// The readiness command.
+    probe: Option<Image>,
+}
+
+/// The loop and all it owns.
+struct Loop {
+    supervisor: Supervisor,
+    /// What has happened that the core has not been told yet.
+    inbox: VecDeque<Event>,
+    poll: Poll,
+    signals: SignalFd,
+    spawner: Spawner,
+    images: Box<[Images]>,
+    /// What the images read from; it must stay open.
+    _null: OwnedFd,
+    output: Output,
+    probes: Probes,
+    listeners: Box<[(InstanceId, notify::Listener)]>,
+    /// The listener of each instance that has one.
+    listener_of: Box<[Option<u32>]>,
+    server: Option<Server>,
+    journal: Journal,
+    /// Streams to be read in the next turn.
+    ready: ReadyList,
+    /// Groups whose leader was reaped while others were still there.
+    lingering: Vec<(Pid, InstanceId)>,
+    /// Whether children may be waiting although no SIGCHLD will say so.
+    reap_again: bool,
+    single: Option<signals::Single>,
+    rest: Rest,
+    given: Rc<Given>,
+    level: Level,
+    started: Instant,
+    config_path: Option<String>,
+    pid_file: Option<PidFile>,
+    pid: Pid,
+}
+
+/// Runs a manager to its end; its exit code. An error means that nothing was started.
+pub fn run(start: Start) -> Result<u8, StartError> {
+    let (mut this, startup) = Loop::build(start)?;
+    if let Some(startup) = startup {
+        if let Err(errno) = startup.report(0) {
+            warn!("standard output and error are kept: {errno}");
+        }
+    }
+    // From here on it may be PID 1 with children: nothing returns an error any more.
+    this.inbox.push_back(Event::Boot);
+    let mut events = Events::with_capacity(EVENTS);
+    loop {
+        this.digest();
+        this.control();
+        if let Some(code) = this.rest.over() {
+            return Ok(this.end(code));
+        }
+        this.wait(&mut events);
+        this.note(&events);
+        this.pass_time();
+    }
+}
+
+impl Loop {
+    /// Sleeps until something is to be done.
+    fn wait(&mut self, events: &mut Events) {
+        let timeout = self.timeout(clock::now());
+        if let Err(error) = self.poll.poll(events, timeout) {
+            // EINTR is the only one that Linux documents for an epoll that exists.
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                warn!("poll: {error}; going on");
+            }
+        }
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let serving = self.server.as_ref();
+        let busy = serving.is_some_and(Server::busy) || self.reap_again || !self.ready.is_empty();
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.supervisor.next_deadline(),
+            self.output.next_deadline(),
+            serving.and_then(Server::next_deadline),
+            self.rest.deadline(),
+        ];
+        deadlines.into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    /// Takes what epoll reports.
+    fn note(&mut self, events: &Events) {
+        for event in events {
+            match Source::of(event.token()) {
+                Source::Control => {
+                    if let Some(server) = &mut self.server {
+                        server.ready(event);
+                    }
+                }
+                Source::Signals => self.take_signals(),
+                Source::Output(stream) => self.ready.add(stream),
+                Source::Probe(index) => self.finish_probe(InstanceId(index)),
+                Source::Notify(index) => self.hear(index),
+            }
+        }
+        if self.reap_again {
+            self.reap();
+        }
+        for _ in 0..self.ready.len() {
+            if let Some(stream) = self.ready.next() {
+                self.read(StreamId(stream));
+            }
+        }
+    }
+
+    /// One buffer of a service's output.
+    fn read(&mut self, stream: StreamId) {
+        let now = clock::now();
+        match self.output.readable(stream, now, clock::wall()) {
+            Pace::More => self.ready.add(stream.0),
+            // Both come back: by the next edge, or by the tick.
+            Pace::Drained | Pace::Later => {}
+        }
+        self.report_output();
+    }
+
+    /// A connection has succeeded or failed.
+    fn finish_probe(&mut self, instance: InstanceId) {
+        if let Some(ready) = self.probes.finish(instance.index()) {
+            self.inbox.push_back(Event::Probed { instance, ready });
+            self.digest();
+        }
+    }
+
+    /// What an instance says of itself.
+    fn hear(&mut self, index: u32) {
+        let Some((instance, listener)) = self.listeners.get_mut(index as usize) else { return };
+        loop {
+            match listener.hear() {
+                notify::Heard::Ready => {
+                    self.inbox.push_back(Event::Notified { instance: *instance });
+                }
+                notify::Heard::Other => {}
+                notify::Heard::Nothing => break,
+            }
+        }
+        self.digest();
+    }
+
+    /// What is due by the clock.
+    fn pass_time(&mut self) {
+        let now = clock::now();
+        if self.supervisor.next_deadline().is_some_and(|at| at <= now) {
+            self.inbox.push_back(Event::Tick);
+            self.digest();
+        }
+        if self.output.next_deadline().is_some_and(|at| at <= now) {
+            while let Some(stream) = self.output.due(now) {
+                self.ready.add(stream.0);
+            }
+            self.report_output();
+        }
+        self.go_on_ending(now);
+    }
+
+    /// Feeds the core what has happened, and does what it asks for: all actions of an event before the next.
+    fn digest(&mut self) {
+        while let Some(event) = self.inbox.pop_front() {
+            self.supervisor.handle(clock::now(), event);
+            while let Some(action) = self.supervisor.poll_action() {
+                self.perform(action);
+            }
+        }
+    }
+
+    /// Reads requests, does what they want, and replies.
+    fn control(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let registry = self.poll.registry();
+        self.with_view(|view| server.serve(registry, view, &mut inbox));
+        self.inbox = inbox;
+        self.digest();
+        while let Some((client, order)) = server.poll_order() {
+            let result = self.obey(order);
+            server.answer(client, result);
+        }
+        let registry = self.poll.registry();
+        self.with_view(|view| server.settle(registry, view));
+        self.server = Some(server);
+    }
+
+    /// Something that only the loop can do.
+    fn obey(&mut self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Reopen => self.reopen(),
+            Order::LogLevel(level) => {
+                self.level = level;
+                crate::logger::set_level(level);
+                info!("the event log now says {level:?}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Opens all transcripts and logs anew. Every one that failed is named.
+    fn reopen(&mut self) -> Result<(), String> {
+        let mut failed = Vec::new();
+        for (path, result) in self.output.reopen(clock::now()) {
+            if let Err(errno) = result {
+                failed.push(format!("{path}: {}", errno.desc()));
+            }
+        }
+        for (path, result) in crate::logger::reopen() {
+            if let Err(errno) = result {
+                failed.push(format!("{path}: {}", errno.desc()));
+            }
+        }
+        self.report_output();
+        if failed.is_empty() {
+            info!("logs and transcripts were opened anew");
+            return Ok(());
+        }
+        let failed = failed.join("; ");
+        warn!("not opened anew, the old file is kept: {failed}");
+        Err(failed)
+    }
+
+    /// Shows everything to the control server.
+    fn with_view(&self, show: impl FnOnce(&View)) {
+        let plan = self.supervisor.plan();
+        show(&View {
+            now: clock::now(),
+            wall: clock::wall().since_epoch(),
+            supervisor: &self.supervisor,
+            journal: &self.journal,
+            output: &|id| self.output.ring(id),
+            status_text: &|id| {
+                let listener = self.listener_of.get(id.index()).copied().flatten();
+                let listener = listener.and_then(|index| self.listeners.get(index as usize));
+                listener.map_or("", |(_, listener)| listener.status())
+            },
+            config: &|id| id.map_or_else(Vec::new, |id| crate::config::print::lines(plan, id)),
+            started: self.started,
+            pid: self.pid,
+            config_path: self.config_path.as_deref(),
+            level: self.level,
+        });
+    }
+
+    /// Says what output has to report.
+    fn report_output(&mut self) {
+        while let Some(notice) = self.output.poll_notice() {
+            warn!("{}", self.output.tell(notice));
+        }
+    }
+}

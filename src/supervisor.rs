@@ -1,15 +1,102 @@
-//! The core.
+//! The core: what is wanted of every instance, what it is, and what is to be done about the difference.
+//!
+//! It makes no syscall, reads no clock, writes no log line. It is told what happened ([`Supervisor::handle`]),
+//! and says what to do ([`Supervisor::poll_action`]) and when to call again ([`Supervisor::next_deadline`]), so
+//! whole histories can be simulated. The caller drains the actions to `None` before the next event.
+//!
+//! Where to find what: `state` is what an instance can be, `service` what each event does in each state,
+//! `steps` the moves between states, `policy` what follows a death, `order` and `tally` what instances have
+//! to do with each other, `shutdown` when and how the manager ends.
+//!
+//! Invariants: a pid in a [`State`] is not yet reaped. A deadline is derived from the state, so none outlives
+//! its cause. Nothing here allocates after [`Supervisor::new`]. [`Supervisor::check_invariants`] says them all.
+
+pub mod deadlines;
+pub mod describe;
 pub mod event;
+pub mod journal;
+pub mod order;
+pub mod pids;
 pub mod policy;
+mod service;
+mod shutdown;
+pub mod state;
+mod steps;
+pub mod tally;
+
+use std::collections::VecDeque;
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, Label, Plan, ServiceId};
-use crate::time::Instant;
+use crate::plan::{InstanceId, KillMode, Kind, Label, Plan, Probe, Service, ServiceId};
+use crate::time::{Duration, Instant};
+use deadlines::Deadlines;
 pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
+use order::Graph;
+use pids::Pids;
+use policy::{History, Jitter};
+use shutdown::Ending;
+use state::{State, StateKind};
+use tally::{Summary, Tally};
+
+/// How long lar waits for the rest of a killed process group before it goes on without: a process that even
+/// KILL does not end at once hangs in the kernel, and may do so for ever.
+const CLEARING_MAX: Duration = Duration::from_secs(1);
+
+/// The least time between two tries when it is the spawn itself that fails, whatever the rules say. A
+/// failure costs no process, so without it `backoff none` would keep lar from doing anything else.
+const SPAWN_RETRY_MIN: Duration = Duration::from_millis(100);
+
+/// The first readiness probe comes this soon (or after `ready-interval`, if that is sooner): most programs
+/// take a few milliseconds to listen, and nobody likes to wait for the second probe.
+const FIRST_PROBE: Duration = Duration::from_millis(10);
 
 /// The state machine of everything that is supervised.
 pub struct Supervisor {
     plan: Plan,
+    graph: Graph,
+    slots: Box<[Slot]>,
+    groups: Box<[Group]>,
+    pids: Pids,
+    deadlines: Deadlines,
+    jitter: Jitter,
+    actions: VecDeque<Action>,
+    /// Services whose summary has changed: their dependents are to be looked at.
+    touched: Vec<ServiceId>,
+    /// Services that nobody keeps up any more.
+    released: Vec<ServiceId>,
+    /// Services whose dependencies are to be wanted up; used within one event.
+    pulling: Vec<ServiceId>,
+    ending: Ending,
+}
+
+/// One instance.
+struct Slot {
+    service: ServiceId,
+    number: u32,
+    wanted_up: bool,
+    state: State,
+    /// Since when it is in this phase.
+    since: Instant,
+    history: History,
+    /// The process that asks whether it is ready. Not yet reaped.
+    probe: Option<Pid>,
+    last_spawn: Option<Instant>,
+    last_exit: Option<ExitStatus>,
+    restarts: u64,
+    ticket: Ticket,
+    forced: bool,
+    cause: Cause,
+}
+
+/// One service: its instances, and what they add up to.
+struct Group {
+    first: u32,
+    count: u32,
+    tally: Tally,
+    /// How many of its dependents are on their way down: it stays up until there are none.
+    blockers: u32,
+    touched: bool,
+    pulled: bool,
 }
 
 /// What can be said about an instance from outside.
@@ -45,57 +132,248 @@ pub struct Instance {
 
 impl Supervisor {
     /// A supervisor of this plan, everything still down. The seed is for jitter.
-    pub fn new(plan: Plan, _seed: u64) -> Supervisor {
-        Supervisor { plan }
+    pub fn new(plan: Plan, seed: u64) -> Supervisor {
+        let (slots, groups) = lay_out(&plan);
+        let (instances, services) = (slots.len(), groups.len());
+        Supervisor {
+            graph: Graph::new(&plan),
+            slots,
+            groups,
+            pids: Pids::new(instances * Role::ALL.len()),
+            deadlines: Deadlines::new(instances + 1),
+            jitter: Jitter::new(seed),
+            actions: VecDeque::with_capacity(most_actions(&plan)),
+            touched: Vec::with_capacity(services),
+            released: Vec::with_capacity(services),
+            pulling: Vec::with_capacity(services),
+            ending: Ending::new(&plan),
+            plan,
+        }
     }
+
     /// Tells it that something happened.
-    pub fn handle(&mut self, _now: Instant, _event: Event) {}
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        debug_assert!(self.actions.is_empty(), "actions are drained before the next event");
+        match event {
+            Event::Boot => self.boot(now),
+            Event::Tick => self.tick(now),
+            Event::Spawned { instance, role: Role::Main, pid } => self.spawned(now, instance, pid),
+            Event::Spawned { instance, role: Role::Probe, pid } => {
+                self.probe_spawned(instance, pid);
+            }
+            Event::SpawnFailed { instance, role: Role::Main, stage, errno } => {
+                self.spawn_failed(now, instance, stage, errno);
+            }
+            Event::SpawnFailed { instance, role: Role::Probe, .. } => {
+                self.probed(now, instance, false);
+            }
+            Event::Exited { pid, status, lingering } => match self.pids.remove(pid) {
+                Some((instance, Role::Main)) => self.exited(now, instance, status, lingering),
+                Some((instance, Role::Probe)) => self.probe_exited(now, instance, status),
+                None => {} // an orphan that PID 1 inherited
+            },
+            Event::GroupGone { instance } => self.group_gone(now, instance),
+            Event::Notified { instance } => self.notified(now, instance),
+            Event::Probed { instance, ready } => self.probed(now, instance, ready),
+            Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
+            Event::Forward { instance, signal } => self.forward(now, instance, signal),
+            Event::Shutdown => self.shut_down(now),
+        }
+        self.propagate(now);
+        self.end_if_due(now);
+    }
+
     /// What is to be done next; drain to `None` before the next [`Supervisor::handle`].
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        self.actions.pop_front()
     }
-    /// When [`Event::Tick`] is due.
+
+    /// When [`Event::Tick`] is due. It may change with every event.
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.deadlines.first().map(|(at, _)| at)
     }
+
     /// What it supervises.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
-    /// All instances.
+
+    /// All instances, service by service.
     pub fn instances(&self) -> impl DoubleEndedIterator<Item = InstanceId> + use<> {
-        (0..0).map(InstanceId)
+        (0..self.slots.len() as u32).map(InstanceId)
     }
+
     /// The instances of one service.
     pub fn instances_of(
         &self,
-        _id: ServiceId,
+        id: ServiceId,
     ) -> impl DoubleEndedIterator<Item = InstanceId> + use<> {
-        (0..0).map(InstanceId)
+        let group = &self.groups[id.index()];
+        (group.first..group.first + group.count).map(InstanceId)
     }
+
     /// One instance.
-    pub fn instance(&self, _id: InstanceId) -> Instance {
-        unreachable!()
+    pub fn instance(&self, id: InstanceId) -> Instance {
+        let slot = &self.slots[id.index()];
+        let process = slot.state.process();
+        Instance {
+            service: slot.service,
+            number: slot.number,
+            phase: slot.state.phase(),
+            wanted_up: slot.wanted_up,
+            pid: process.map(|(pid, _)| pid),
+            since: slot.since,
+            spawned: process.map(|(_, spawned)| spawned),
+            next: match slot.state {
+                State::Backoff { until } | State::Cooldown { until } => Some(until),
+                _ => None,
+            },
+            last_exit: slot.last_exit,
+            restarts: slot.restarts,
+            ticket: slot.ticket,
+            forced: slot.forced,
+            cause: slot.cause,
+        }
     }
+
     /// Its name.
     pub fn label(&self, id: InstanceId) -> Label<'_> {
-        let instance = self.instance(id);
-        self.plan.service(instance.service).label(instance.number)
+        let slot = &self.slots[id.index()];
+        self.plan.service(slot.service).label(slot.number)
     }
+
+    /// Its state without the data: finer than [`Phase`], for tests.
+    pub fn state_kind(&self, id: InstanceId) -> StateKind {
+        self.slots[id.index()].state.kind()
+    }
+
+    /// Whether it is up as its dependents need it: `running`, or a one-shot that exited with 0.
+    pub fn is_up(&self, id: InstanceId) -> bool {
+        let slot = &self.slots[id.index()];
+        let kind = self.plan.service(slot.service).kind;
+        matches!(slot.state, State::Running { .. }) || tally::satisfied_by(kind, &slot.state)
+    }
+
+    /// Whose process this is, and what for. `None` for orphans.
+    pub fn owner(&self, pid: Pid) -> Option<(InstanceId, Role)> {
+        self.pids.get(pid)
+    }
+
+    /// Whether what is left of this process's group is to be killed before the process is reaped.
+    pub fn kills_group(&self, pid: Pid) -> bool {
+        match self.pids.get(pid) {
+            Some((id, Role::Main)) => self.service(id).kill_mode != KillMode::Process,
+            Some((_, Role::Probe)) => true,
+            None => false,
+        }
+    }
+
     /// Who is to come after `id` because it requires, wants, or follows it. Each once.
-    pub fn dependents(&self, _id: ServiceId) -> &[ServiceId] {
-        &[]
+    pub fn dependents(&self, id: ServiceId) -> &[ServiceId] {
+        self.graph.dependents(id)
     }
+
     /// Who requires `id`. Each once.
-    pub fn requirers(&self, _id: ServiceId) -> &[ServiceId] {
-        &[]
+    pub fn requirers(&self, id: ServiceId) -> &[ServiceId] {
+        self.graph.requirers(id)
     }
+
     /// Its place in an order in which each comes after all it depends on.
-    pub fn rank(&self, _id: ServiceId) -> u32 {
-        0
+    pub fn rank(&self, id: ServiceId) -> u32 {
+        self.graph.rank_of(id)
     }
+
     /// Whether the manager is ending.
     pub fn shutting_down(&self) -> bool {
-        false
+        self.ending.begun()
     }
+
+    fn service(&self, id: InstanceId) -> &Service {
+        self.plan.service(self.slots[id.index()].service)
+    }
+
+    /// How the instance is asked whether it is ready.
+    fn probe_of(&self, id: InstanceId) -> Option<&Probe> {
+        let slot = &self.slots[id.index()];
+        let processes = &self.plan.service(slot.service).processes;
+        processes.get(slot.number as usize - 1)?.ready.as_ref()
+    }
+
+    fn summary(&self, id: ServiceId) -> Summary {
+        self.groups[id.index()].tally.summary()
+    }
+
+    fn push(&mut self, action: Action) {
+        debug_assert!(self.actions.len() < self.actions.capacity(), "the bound in `new` holds");
+        self.actions.push_back(action);
+    }
+
+    /// Panics unless our own books agree. For tests and the simulation, after every event.
+    pub fn check_invariants(&self) {
+        let mut processes = 0;
+        for id in self.instances() {
+            let slot = &self.slots[id.index()];
+            let main = slot.state.process().map(|(pid, _)| (pid, Role::Main));
+            for (pid, role) in main.into_iter().chain(slot.probe.map(|pid| (pid, Role::Probe))) {
+                assert_eq!(self.pids.get(pid), Some((id, role)), "pid {pid}");
+                processes += 1;
+            }
+            let stays_down = matches!(slot.state, State::Waiting | State::Backoff { .. });
+            assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
+        }
+        assert_eq!(self.pids.len(), processes, "no pid without a state");
+        for (id, group) in self.plan.ids().zip(&self.groups) {
+            let mut tally = Tally::default();
+            for instance in self.instances_of(id) {
+                tally.replace(Tally::default(), self.share(instance));
+            }
+            assert_eq!(group.tally, tally);
+            let leaving = |id: &&ServiceId| self.summary(**id).leaving;
+            assert_eq!(group.blockers as usize, self.dependents(id).iter().filter(leaving).count());
+        }
+        assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
+    }
+
+    /// What this instance adds to its service's tally.
+    fn share(&self, id: InstanceId) -> Tally {
+        let slot = &self.slots[id.index()];
+        let kind: Kind = self.plan.service(slot.service).kind;
+        Tally::of(kind, slot.wanted_up, &slot.state)
+    }
+}
+
+/// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
+/// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a spawn,
+/// KILL. And one `Finish`.
+fn most_actions(plan: &Plan) -> usize {
+    let of = |service: &Service| service.processes.len() * (2 * service.stop.rungs.len() + 8);
+    plan.services.iter().map(of).sum::<usize>() + 8
+}
+
+/// The tables of instances and services.
+fn lay_out(plan: &Plan) -> (Box<[Slot]>, Box<[Group]>) {
+    let mut slots = Vec::with_capacity(plan.instances());
+    let mut groups = Vec::with_capacity(plan.services.len());
+    for (id, service) in plan.ids().zip(&plan.services) {
+        let count = service.processes.len() as u32;
+        let first = slots.len() as u32;
+        let tally = Tally::default();
+        groups.push(Group { first, count, tally, blockers: 0, touched: false, pulled: false });
+        slots.extend((1..=count).map(|number| Slot {
+            service: id,
+            number,
+            wanted_up: false,
+            state: State::Stopped,
+            since: Instant::ZERO,
+            history: History::new(&service.rules),
+            probe: None,
+            last_spawn: None,
+            last_exit: None,
+            restarts: 0,
+            ticket: Ticket::default(),
+            forced: false,
+            cause: Cause::Boot,
+        }));
+    }
+    (slots.into_boxed_slice(), groups.into_boxed_slice())
 }

@@ -49,6 +49,18 @@ impl Sub<Instant> for Instant {
     }
 }
 
+/// A moment on the wall clock, which may jump: for display only. Nanoseconds since 1970-01-01T00:00:00Z; good until
+/// the year 2554.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wall(pub u64);
+
+impl Wall {
+    /// Time since 1970-01-01T00:00:00Z.
+    pub const fn since_epoch(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
 /// A duration as people write it: `250ms`, `1.5s`, `2m 5s`, `3h 4m`, `2d 1h`. Two units at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Human(pub Duration);

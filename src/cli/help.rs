@@ -1,9 +1,41 @@
-//! `lar help config [KEY]` and `lar help exit-codes`: pages made from the tables that the program itself uses.
+//! `lar help config [KEY]`, `lar help exit-codes` and the other topics: pages made from the tables that the program itself uses.
 
+use std::ffi::OsString;
 use std::io::Write;
 
-use crate::config::keys;
+use super::single;
+use crate::config::{keys, nearest};
 use crate::exit::Code;
+
+/// The pages there are.
+const TOPICS: [&str; 4] = ["config", "exit-codes", "options", "ctl"];
+
+/// `lar help [TOPIC [KEY]]`.
+pub fn main(args: Vec<OsString>) -> u8 {
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => print(super::USAGE),
+        ["config"] => config(None),
+        ["config", key] => config(Some(key)),
+        ["exit-codes"] => exit_codes(),
+        ["options"] => options(),
+        ["ctl"] => super::ctl::run(vec!["help".into()]),
+        [topic, ..] => {
+            let near = nearest::nearest(topic, TOPICS);
+            let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            super::usage_error(&format!("there is no help about '{topic}'{near}"))
+        }
+    }
+}
+
+/// Prints the options of single-program mode.
+fn options() -> u8 {
+    let lines = single::OPTIONS.iter().map(|option| {
+        format!("--{} {}\n    {} [{}]\n", option.name, option.value, option.doc, option.variable)
+    });
+    print(&lines.collect::<String>())
+}
 
 /// Prints the page about every key of a configuration file, or about one; returns the exit code.
 pub fn config(key: Option<&str>) -> u8 {

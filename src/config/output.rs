@@ -11,9 +11,11 @@ const LARGEST_RING: u64 = 1 << 30;
 
 /// How lines are treated.
 pub(super) fn read(v: &mut Values) -> Output {
-    let mut output = Output::default();
-    output.prefix = v.word("prefix", value::boolean);
-    output.timestamp = timestamp(v);
+    let mut output = Output {
+        prefix: v.word("prefix", value::boolean),
+        timestamp: timestamp(v),
+        ..Output::default()
+    };
     let formats = [("text", Format::Text), ("json", Format::Json)];
     if let Some(format) = v.word("format", |word| value::choice(word, &formats)) {
         output.format = format;
@@ -92,7 +94,7 @@ fn target(word: &str) -> Result<Target, Wrong> {
         _ if word.ends_with('/') => Err(Wrong::new(format!("`{word}` is a directory"))),
         _ => {
             let words = ["stdout", "inherit", "none", "default"];
-            let near = super::nearest::nearest(word, words.into_iter());
+            let near = super::nearest::nearest(word, words);
             match near.filter(|_| !word.contains(['/', '.'])) {
                 Some(near) => Err(Wrong::new(format!("`{word}` looks like a slip of `{near}`"))
                     .hint(format!("if it is a file: ./{word}"))),

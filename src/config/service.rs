@@ -251,10 +251,10 @@ fn process(
         stderr: output::stderr(v),
         ready: None,
     };
-    if let Some(directory) = &process.directory {
-        if v.scope.world.directory(directory) == Directory::Missing {
-            v.wrong("directory", format!("there is no directory `{directory}`"));
-        }
+    if let Some(directory) = &process.directory
+        && v.scope.world.directory(directory) == Directory::Missing
+    {
+        v.wrong("directory", format!("there is no directory `{directory}`"));
     }
     let inherit = &service.setup.inherit;
     if let Some(word) = process.argv.first() {
@@ -262,10 +262,10 @@ fn process(
         program::check(v, "program", &word, &process, inherit);
     }
     if let Some(ready) = v.read("ready", phrases::ready) {
-        if let Some(Probe::Command(words)) = &ready.probe {
-            if let Some(word) = words.first() {
-                program::check(v, "ready", word, &process, inherit);
-            }
+        if let Some(Probe::Command(words)) = &ready.probe
+            && let Some(word) = words.first()
+        {
+            program::check(v, "ready", word, &process, inherit);
         }
         service.probe_timeout = ready.timeout.unwrap_or(service.probe_timeout);
         process.ready = ready.probe;

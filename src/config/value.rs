@@ -232,8 +232,8 @@ mod tests {
     #[test]
     fn printed_times_and_sizes_are_read_again() {
         for millis in [0, 1, 999, 1000, 1500, 60_000, 61_000, 3_600_000, 86_400_000, 90_061_001] {
-            let time = Duration::from_millis(millis);
-            assert_eq!(time(&print_duration(time)), Ok(time));
+            let long = Duration::from_millis(millis);
+            assert_eq!(time(&print_duration(long)), Ok(long));
         }
         for bytes in [0, 1, 1023, 1024, 1025, 10 << 20, 1 << 30, u64::MAX] {
             assert_eq!(size(&print_size(bytes)), Ok(bytes));

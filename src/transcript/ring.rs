@@ -3,26 +3,31 @@
 /// A ring of bytes with a running position, so that a reader knows what it missed.
 #[derive(Debug)]
 pub struct Ring {
-    bytes: Box<[u8]>,
+    /// Grows to `capacity` and is then overwritten in turn: what a quiet service does not fill stays
+    /// untouched, and costs no memory.
+    bytes: Vec<u8>,
+    capacity: usize,
     end: u64,
 }
 
 impl Ring {
     /// A ring that keeps the latest `capacity` bytes. Its memory is claimed once and touched only as it fills.
     pub fn new(capacity: usize) -> Ring {
-        Ring { bytes: vec![0; capacity].into_boxed_slice(), end: 0 }
+        Ring { bytes: Vec::with_capacity(capacity), capacity, end: 0 }
     }
 
     /// Adds bytes; the oldest fall out.
     pub fn push(&mut self, bytes: &[u8]) {
+        let room = self.capacity - self.bytes.len();
+        let (fill, over) = bytes.split_at(room.min(bytes.len()));
+        self.bytes.extend_from_slice(fill);
         self.end += bytes.len() as u64;
-        let capacity = self.bytes.len();
-        let kept = &bytes[bytes.len().saturating_sub(capacity)..];
+        let kept = &over[over.len().saturating_sub(self.capacity)..];
         if kept.is_empty() {
             return;
         }
-        let start = ((self.end - kept.len() as u64) % capacity as u64) as usize;
-        let first = kept.len().min(capacity - start);
+        let start = ((self.end - kept.len() as u64) % self.capacity as u64) as usize;
+        let first = kept.len().min(self.capacity - start);
         self.bytes[start..start + first].copy_from_slice(&kept[..first]);
         self.bytes[..kept.len() - first].copy_from_slice(&kept[first..]);
     }
@@ -35,7 +40,7 @@ impl Ring {
     /// The bytes from `position` on, oldest first, as two slices, and the position of the first of them
     /// (later than asked for if some have fallen out).
     pub fn since(&self, position: u64) -> (u64, &[u8], &[u8]) {
-        let capacity = self.bytes.len() as u64;
+        let capacity = self.capacity as u64;
         let from = position.clamp(self.end.saturating_sub(capacity), self.end);
         let length = (self.end - from) as usize;
         if length == 0 {

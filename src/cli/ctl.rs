@@ -1,0 +1,137 @@
+//! `lar ctl`: what people type to a running manager, and what they see.
+//!
+//! Everything that could be found wrong without a manager is found before one is asked. The manager decides
+//! and waits; here its answers become columns, tab-separated lines or JSON, and an exit code.
+
+mod args;
+mod clock;
+mod help;
+mod json;
+mod print;
+mod shell;
+mod tree;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use self::args::{Arguments, Layout};
+use self::print::Printer;
+use crate::ctl::client::{ClientError, Connection, Ear};
+use crate::ctl::place::Place;
+use crate::ctl::protocol::command::{Command, Flag};
+use crate::ctl::protocol::reply::Line;
+use crate::ctl::protocol::request::{self, Request};
+use crate::exit::Code;
+
+/// What a shell reports of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
+/// How much longer than `--timeout` the client waits for the manager to say that it timed out.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Runs `lar ctl` with the arguments that follow these two words, and returns its exit code.
+pub fn run(words: Vec<OsString>) -> u8 {
+    let arguments = match args::read(words) {
+        Ok(arguments) => arguments,
+        Err(message) => return complain(Code::Usage, &message),
+    };
+    let mut words = arguments.words.clone();
+    if arguments.help || words.first().is_some_and(|word| word == "help") {
+        let topic = words.into_iter().find(|word| word != "help");
+        return help::show(topic.as_deref());
+    }
+    if words.is_empty() {
+        if io::stdin().is_terminal() {
+            return shell::run(&arguments);
+        }
+        words.push("status".to_owned());
+    }
+    ask(&arguments, words)
+}
+
+/// Says what is wrong, and returns the code for it.
+fn complain(code: Code, message: &str) -> u8 {
+    let _ = writeln!(io::stderr(), "lar ctl: {message}");
+    code as u8
+}
+
+/// Sends one request and shows the reply.
+fn ask(arguments: &Arguments, mut words: Vec<String>) -> u8 {
+    let request = match Request::parse(words.clone()) {
+        Ok(request) => request,
+        Err(error) => return complain(Code::Usage, &error.to_string()),
+    };
+    let flags = request.command.spec().flags;
+    let watched = io::stderr().is_terminal() && arguments.layout == Layout::Columns;
+    if flags.contains(&Flag::Progress) && request.wait && watched {
+        words.insert(1, format!("--{}", Flag::Progress.name()));
+    }
+    let Some(line) = request::line(&words) else {
+        return complain(Code::Usage, "the arguments are too long, or hold a newline");
+    };
+    let mut printer = Printer::new(arguments.layout, &request);
+    match converse(arguments, &request, &line, &mut printer) {
+        Ok(code) => code,
+        Err(error) => lost(&request, &error),
+    }
+}
+
+fn converse(
+    arguments: &Arguments,
+    request: &Request,
+    line: &str,
+    printer: &mut Printer,
+) -> Result<u8, ClientError> {
+    let mut connection = Connection::open(&places(arguments))?;
+    let mut ear = Ear::open().map_err(|error| connection.broken(error))?;
+    connection.deadline =
+        request.timeout.and_then(|time| Instant::now().checked_add(time + SILENCE));
+    connection.send(line)?;
+    loop {
+        match connection.next(&mut ear)? {
+            Line::Record(fields) => {
+                if printer.record(&fields).is_err() {
+                    return Ok(Code::Done as u8); // nobody reads on: `lar ctl events | head -1`
+                }
+            }
+            Line::Ok => {
+                let _ = printer.finish(None);
+                if request.command == Command::Shutdown && request.wait {
+                    connection.drain(&mut ear)?;
+                }
+                return Ok(Code::Done as u8);
+            }
+            Line::Error { code, message } => {
+                let _ = printer.finish(Some((code, &message)));
+                return Ok(code as u8);
+            }
+        }
+    }
+}
+
+fn places(arguments: &Arguments) -> Vec<Place> {
+    match &arguments.socket {
+        Some(name) => vec![Place::named(name)],
+        None => {
+            let uid = nix::unistd::geteuid().as_raw();
+            Place::usual(uid, std::env::var_os("XDG_RUNTIME_DIR"))
+        }
+    }
+}
+
+/// What to say, and to exit with, when there is no last line.
+fn lost(request: &Request, error: &ClientError) -> u8 {
+    match error {
+        ClientError::Interrupted => {
+            let orders = request.command.spec().flags.contains(&Flag::NoWait);
+            if orders {
+                let _ = writeln!(io::stderr(), "lar ctl: no longer waiting; the work goes on");
+            }
+            INTERRUPTED
+        }
+        ClientError::NoManager(_) => complain(Code::NoManager, &error.to_string()),
+        ClientError::Silent(_) => complain(Code::TimedOut, &error.to_string()),
+        _ => complain(Code::Failed, &error.to_string()),
+    }
+}

@@ -1,0 +1,131 @@
+//! The words after `lar ctl`: the client's own options are taken out, the rest is a request.
+
+use std::ffi::OsString;
+
+use lexopt::prelude::*;
+
+use crate::ctl::protocol::command::Flag;
+use crate::signal::Signal;
+
+/// How a reply is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// For people.
+    Columns,
+    /// For scripts: one record a line, tabs between its fields, `-` for none.
+    Plain,
+    /// For programs.
+    Json,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    /// Where the manager is, if said.
+    pub socket: Option<String>,
+    /// How the reply is shown.
+    pub layout: Layout,
+    /// Whether only help is wanted.
+    pub help: bool,
+    /// The request: the verb, its options and names.
+    pub words: Vec<String>,
+}
+
+/// Reads them. What is wrong with the request itself is found later, by the function the manager uses, too.
+pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
+    let mut parser = lexopt::Parser::from_args(words);
+    let mut arguments =
+        Arguments { socket: None, layout: Layout::Columns, help: false, words: Vec::new() };
+    while let Some(word) = next(&mut parser, &mut arguments)? {
+        arguments.words.push(word);
+    }
+    Ok(arguments)
+}
+
+/// The next word of the request.
+fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option<String>, String> {
+    let text = |word: OsString| {
+        word.into_string().map_err(|word| format!("{} is not UTF-8", word.to_string_lossy()))
+    };
+    loop {
+        // `kill -9 web`: to lexopt these would be letters.
+        if arguments.words == ["kill"]
+            && let Some(mut raw) = parser.try_raw_args()
+        {
+            let signal = |word: &std::ffi::OsStr| {
+                let name = word.to_str().and_then(|word| word.strip_prefix('-'));
+                name.and_then(Signal::parse).is_some()
+            };
+            if let Some(word) = raw.next_if(signal) {
+                return text(word).map(Some);
+            }
+        }
+        let Some(argument) = parser.next().map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let flag = match argument {
+            Value(word) => return text(word).map(Some),
+            Short('s') | Long("socket") => {
+                let value = parser.value().map_err(|error| error.to_string())?;
+                arguments.socket = Some(text(value)?);
+                continue;
+            }
+            Long("json") => {
+                arguments.layout = Layout::Json;
+                continue;
+            }
+            Long("plain") => {
+                arguments.layout = Layout::Plain;
+                continue;
+            }
+            Short('h') | Long("help") => {
+                arguments.help = true;
+                continue;
+            }
+            Short(letter) => match Flag::ALL.iter().find(|flag| flag.letter() == Some(letter)) {
+                Some(&flag) => flag,
+                None => return Ok(Some(format!("-{letter}"))),
+            },
+            Long(name) => match Flag::ALL.iter().find(|flag| flag.name() == name) {
+                Some(&flag) => flag,
+                None => {
+                    let word = format!("--{name}");
+                    let _ = parser.optional_value();
+                    return Ok(Some(word));
+                }
+            },
+        };
+        if !flag.takes_value() {
+            return Ok(Some(format!("--{}", flag.name())));
+        }
+        let value = parser.value().map_err(|error| error.to_string())?;
+        return Ok(Some(format!("--{}={}", flag.name(), text(value)?)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        read(line.split(' ').map(OsString::from).collect()).unwrap().words
+    }
+
+    #[test]
+    fn the_clients_own_options_are_taken_out_wherever_they_stand() {
+        let given = "-s /x status --json web";
+        let read = read(given.split(' ').map(OsString::from).collect()).unwrap();
+        assert_eq!(read.socket.as_deref(), Some("/x"));
+        assert_eq!(read.layout, Layout::Json);
+        assert_eq!(read.words, ["status", "web"]);
+    }
+
+    #[test]
+    fn the_requests_options_are_passed_on_in_their_long_form() {
+        assert_eq!(words("logs -fn5 web"), ["logs", "--follow", "--lines=5", "web"]);
+        assert_eq!(words("stop --timeout 5s web"), ["stop", "--timeout=5s", "web"]);
+        assert_eq!(words("kill -9 web"), ["kill", "-9", "web"]);
+        assert_eq!(words("kill -HUP web"), ["kill", "-HUP", "web"]);
+        assert_eq!(words("stop --frce web"), ["stop", "--frce", "web"]);
+    }
+}

@@ -1,0 +1,62 @@
+//! `lar ctl help`: from the table that the manager reads, too.
+
+use std::io::{self, Write};
+
+use super::complain;
+use crate::ctl::protocol::command::{COMMANDS, Command};
+use crate::ctl::protocol::nearest::nearest;
+use crate::exit::Code;
+
+/// Shows all verbs, or one with its options; returns the exit code.
+pub fn show(topic: Option<&str>) -> u8 {
+    let Some(topic) = topic else {
+        let _ = all(&mut io::stdout().lock());
+        return Code::Done as u8;
+    };
+    let Some(command) = Command::find(topic) else {
+        let near = nearest(topic, COMMANDS.iter().map(|spec| spec.name));
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        return complain(Code::Usage, &format!("no verb is called {topic}{hint}"));
+    };
+    let _ = one(command, &mut io::stdout().lock());
+    Code::Done as u8
+}
+
+/// The verbs, one a line.
+pub fn verbs(out: &mut impl Write) -> io::Result<()> {
+    for spec in COMMANDS {
+        let call = format!("{} {}", spec.name, spec.usage);
+        writeln!(out, "  {call:<24} {}", spec.about)?;
+    }
+    Ok(())
+}
+
+fn all(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "usage: lar ctl [-s SOCKET] [--plain|--json] [VERB [OPTION…] [NAME…]]\n")?;
+    verbs(out)?;
+    writeln!(
+        out,
+        "\nNAME is web, web@2, shop:* or all. Without a verb: a shell on a terminal, else status."
+    )?;
+    writeln!(
+        out,
+        "`lar ctl help VERB` lists its options, `lar help exit-codes` what the codes mean."
+    )
+}
+
+fn one(command: Command, out: &mut impl Write) -> io::Result<()> {
+    let spec = command.spec();
+    writeln!(out, "usage: lar ctl {} {}\n\n{}", spec.name, spec.usage, spec.about)?;
+    for (at, flag) in spec.flags.iter().enumerate() {
+        let letter = flag.letter().map(|letter| format!("-{letter}, ")).unwrap_or_default();
+        let value = match flag.takes_value() {
+            true if flag.name() == "lines" => " N",
+            true => " TIME",
+            false => "",
+        };
+        let call = format!("{letter}--{}{value}", flag.name());
+        let before = if at == 0 { "\n" } else { "" };
+        writeln!(out, "{before}  {call:<20} {}", flag.about())?;
+    }
+    Ok(())
+}

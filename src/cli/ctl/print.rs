@@ -1,0 +1,361 @@
+//! Replies as they are shown: columns, tab-separated lines, or JSON.
+//!
+//! What comes without end is shown as it comes; columns need all their rows first.
+
+use std::io::{self, IsTerminal, StdoutLock, Write};
+
+use super::args::Layout;
+use super::clock::Utc;
+use super::{json, tree};
+use crate::ctl::protocol::command::{Command, Takes};
+use crate::ctl::protocol::record::Fields;
+use crate::ctl::protocol::request::Request;
+use crate::exit::Code;
+use crate::time::{Duration, Human};
+
+/// Shows one reply.
+pub struct Printer {
+    layout: Layout,
+    command: Command,
+    /// The one name that was asked for, if it was one.
+    only: Option<String>,
+    endless: bool,
+    colour: bool,
+    records: Vec<Fields>,
+    /// The last output of what did not start.
+    output: Vec<Fields>,
+}
+
+const STATUS: &[&str] = &[
+    "name",
+    "group",
+    "instance",
+    "type",
+    "state",
+    "up",
+    "wanted",
+    "pid",
+    "since_ms",
+    "uptime_ms",
+    "restarts",
+    "next_ms",
+    "last_exit",
+    "text",
+    "cause",
+];
+const CHANGE: &[&str] =
+    &["seq", "time_ms", "ago_ms", "name", "from", "to", "pid", "next_ms", "cause"];
+const TREE: &[&str] = &["name", "state", "requires", "wants", "after", "restart_with"];
+
+impl Printer {
+    /// For the reply to this request.
+    pub fn new(layout: Layout, request: &Request) -> Printer {
+        let plain_terminal = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let only = match &request.names[..] {
+            [name] => Some(name.clone()),
+            _ => None,
+        };
+        Printer {
+            layout,
+            command: request.command,
+            only,
+            endless: request.endless(),
+            colour: io::stdout().is_terminal() && !plain_terminal && layout == Layout::Columns,
+            records: Vec::new(),
+            output: Vec::new(),
+        }
+    }
+
+    /// A record has come. An error means that nobody reads what is shown.
+    pub fn record(&mut self, record: &Fields) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.progress(record) {
+            let _ = writeln!(io::stderr(), "{}", change(record));
+            return Ok(());
+        }
+        if self.endless && self.layout != Layout::Columns {
+            match self.layout {
+                Layout::Json => writeln!(out, "{}", json::object(record, self.keys()))?,
+                _ => self.plain(record, &mut out)?,
+            }
+            return out.flush();
+        }
+        match self.command {
+            _ if self.layout == Layout::Json => self.keep(record),
+            Command::Logs if self.layout == Layout::Columns => self.log(record, &mut out)?,
+            Command::Events if self.layout == Layout::Columns => {
+                let time = Utc(record.number("time_ms").unwrap_or(0));
+                writeln!(out, "{time} {}", change(record))?;
+            }
+            Command::Config => piece(record, "line", &mut out)?,
+            _ => self.keep(record),
+        }
+        out.flush()
+    }
+
+    /// The last line has come.
+    pub fn finish(&mut self, error: Option<(Code, &str)>) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.layout == Layout::Json {
+            self.json(error, &mut out)?;
+        } else {
+            self.rows(&mut out)?;
+        }
+        out.flush()?;
+        let Some((code, message)) = error else { return Ok(()) };
+        // The state says it already.
+        let shown = self.command == Command::Status && code == Code::NotRunning;
+        let mut err = io::stderr().lock();
+        if self.command == Command::Health && code == Code::Failed {
+            return writeln!(err, "unhealthy: {message}");
+        }
+        if !shown {
+            writeln!(err, "lar ctl: {message}")?;
+        }
+        if self.layout != Layout::Json {
+            self.output.iter().try_for_each(|record| {
+                write!(err, "  | ")?;
+                piece(record, "text", &mut err)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether this is news from a wait that goes on.
+    fn progress(&self, record: &Fields) -> bool {
+        let waits = !matches!(self.command, Command::Events | Command::Why);
+        waits && record.bytes("seq").is_some()
+    }
+
+    fn keep(&mut self, record: &Fields) {
+        let output = self.command != Command::Logs
+            && record.bytes("state").is_none()
+            && (record.bytes("text").is_some() || record.bytes("lost_bytes").is_some());
+        if output { &mut self.output } else { &mut self.records }.push(record.clone());
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        match self.command {
+            Command::Events | Command::Why => CHANGE,
+            Command::Tree => TREE,
+            Command::List => &["name", "group", "type", "instances"],
+            Command::Pid => &["name", "pid"],
+            Command::Logs => &["name", "text"],
+            Command::Config => &["line"],
+            Command::Ping => &["pong", "pid"],
+            Command::Version => &["version", "pid", "uptime_ms", "started_ms", "config"],
+            Command::Health => &["healthy", "up", "wanted"],
+            Command::LogLevel => &["level"],
+            _ => STATUS,
+        }
+    }
+
+    fn json(&self, error: Option<(Code, &str)>, out: &mut StdoutLock) -> io::Result<()> {
+        let failed = error.map(|(code, message)| json::error(code.word(), message));
+        if self.endless {
+            return match failed {
+                Some(failed) => writeln!(out, "{{{failed}}}"),
+                None => Ok(()),
+            };
+        }
+        let keys = self.keys();
+        write!(out, "{{\"version\":1")?;
+        let takes = self.command.spec().takes;
+        let (changes, services): (Vec<_>, Vec<_>) =
+            self.records.iter().partition(|record| record.bytes("seq").is_some());
+        match self.command {
+            Command::Logs | Command::Config => list(out, "lines", &services, keys)?,
+            Command::Why => {
+                list(out, "changes", &changes, keys)?;
+                list(out, "services", &services, STATUS)?;
+            }
+            _ if takes == Takes::Nothing || takes == Takes::Level => self.manager(out)?,
+            Command::Health => self.manager(out)?,
+            _ => list(out, "services", &services, keys)?,
+        }
+        if !self.output.is_empty() {
+            list(out, "output", &self.output.iter().collect::<Vec<_>>(), &["name", "text"])?;
+        }
+        if let Some(failed) = failed {
+            write!(out, ",{failed}")?;
+        }
+        writeln!(out, "}}")
+    }
+
+    fn manager(&self, out: &mut StdoutLock) -> io::Result<()> {
+        match self.records.first() {
+            Some(record) => write!(out, ",\"manager\":{}", json::object(record, self.keys())),
+            None => Ok(()),
+        }
+    }
+
+    fn plain(&self, record: &Fields, out: &mut StdoutLock) -> io::Result<()> {
+        let keys = if record.bytes("state").is_some() && self.command == Command::Why {
+            STATUS
+        } else {
+            self.keys()
+        };
+        let text = |key: &&str| match record.text(key) {
+            // A tab or newline would make another field or line of it.
+            Some(text) if !text.is_empty() => text.replace(['\t', '\n', '\r'], " "),
+            _ => "-".to_owned(),
+        };
+        writeln!(out, "{}", keys.iter().map(text).collect::<Vec<_>>().join("\t"))
+    }
+
+    fn log(&self, record: &Fields, out: &mut StdoutLock) -> io::Result<()> {
+        let name = record.text("name").unwrap_or_default();
+        if let Some(lost) = record.number("lost_bytes") {
+            return writeln!(io::stderr(), "lar ctl: {name}: {lost} bytes are missing here");
+        }
+        let only = self.only.as_ref().is_some_and(|only| only.eq_ignore_ascii_case(&name));
+        if !only {
+            write!(out, "[{name}] ")?;
+        }
+        piece(record, "text", out)
+    }
+
+    fn rows(&self, out: &mut StdoutLock) -> io::Result<()> {
+        if self.command == Command::Pid && self.only.is_some() && self.records.len() == 1 {
+            return writeln!(out, "{}", self.records[0].text("pid").unwrap_or_default());
+        }
+        if self.layout == Layout::Plain {
+            return self.records.iter().try_for_each(|record| self.plain(record, out));
+        }
+        let paint = |state: &str| self.paint(state);
+        match self.command {
+            Command::Status => self.table(out),
+            Command::Tree => tree::draw(&self.records, out, &paint),
+            _ => self.records.iter().try_for_each(|record| writeln!(out, "{}", self.row(record))),
+        }
+    }
+
+    /// One record as one line, where no columns are needed.
+    fn row(&self, record: &Fields) -> String {
+        let text = |key| record.text(key).unwrap_or_default();
+        let number = |key| record.number(key).unwrap_or(0);
+        let human = |key| Human(Duration::from_millis(number(key)));
+        match self.command {
+            Command::List => text("name"),
+            Command::Pid if self.only.is_none() && text("name") == "lar" => text("pid"),
+            Command::Pid => format!("{} {}", text("name"), text("pid")),
+            Command::Why if record.bytes("seq").is_some() => {
+                format!("{:>8} ago  {}", human("ago_ms").to_string(), change(record))
+            }
+            Command::Ping => "pong".to_owned(),
+            Command::Version => {
+                let config = record.text("config").map(|path| format!(", {path}"));
+                let (version, pid, up) = (text("version"), text("pid"), human("uptime_ms"));
+                format!("lar {version}, pid {pid}, up {up}{}", config.unwrap_or_default())
+            }
+            Command::Health if text("healthy") == "yes" => {
+                format!("healthy: {} of {} up", text("up"), text("wanted"))
+            }
+            Command::Health => format!("{} of {} up", text("up"), text("wanted")),
+            Command::LogLevel => text("level"),
+            _ => {
+                let pid = record.text("pid").map(|pid| format!(", pid {pid}"));
+                let detail = Some(detail(record)).filter(|detail| !detail.is_empty());
+                let detail = detail.map(|detail| format!(": {detail}"));
+                let state = self.paint(&text("state"));
+                let tail = [pid, detail].map(Option::unwrap_or_default).concat();
+                format!("{}: {state}{tail}", text("name"))
+            }
+        }
+    }
+
+    fn table(&self, out: &mut StdoutLock) -> io::Result<()> {
+        let text = |record: &Fields, key| record.text(key).unwrap_or_else(|| "-".to_owned());
+        let head = ["NAME", "STATE", "PID", "UPTIME", "RESTARTS"].map(str::to_owned);
+        let rows: Vec<[String; 5]> = self
+            .records
+            .iter()
+            .map(|record| {
+                let uptime = record.number("uptime_ms").map(Duration::from_millis);
+                let uptime = uptime.map_or("-".to_owned(), |uptime| Human(uptime).to_string());
+                let [name, state, pid, restarts] =
+                    ["name", "state", "pid", "restarts"].map(|key| text(record, key));
+                [name, state, pid, uptime, restarts]
+            })
+            .collect();
+        let width = |column: usize| {
+            let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let widths: [usize; 5] = std::array::from_fn(width);
+        let details = self.records.iter().map(detail);
+        let lines = [(&head, "DETAIL".to_owned())].into_iter().chain(rows.iter().zip(details));
+        for (row, detail) in lines {
+            let cells: Vec<String> = (0..5)
+                .map(|column| {
+                    let blanks = " ".repeat(widths[column] - row[column].chars().count());
+                    let cell = if column == 1 { self.paint(&row[1]) } else { row[column].clone() };
+                    cell + &blanks
+                })
+                .collect();
+            writeln!(out, "{}", format!("{}  {detail}", cells.join("  ")).trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// A state in its colour, if there are colours.
+    fn paint(&self, state: &str) -> String {
+        let colour = match state {
+            "running" => "32",
+            "waiting" | "starting" | "stopping" | "backoff" => "33",
+            "cooldown" | "failed" => "31",
+            "stopped" | "exited" => "2",
+            _ => return state.to_owned(),
+        };
+        if self.colour { format!("\x1b[{colour}m{state}\x1b[0m") } else { state.to_owned() }
+    }
+}
+
+fn list(out: &mut StdoutLock, key: &str, records: &[&Fields], keys: &[&str]) -> io::Result<()> {
+    write!(out, ",\"{key}\":[")?;
+    for (at, record) in records.iter().enumerate() {
+        let between = if at == 0 { "" } else { "," };
+        write!(out, "{between}{}", json::object(record, keys))?;
+    }
+    write!(out, "]")
+}
+
+/// A value as it is; with a newline unless the next record goes on with the line.
+fn piece(record: &Fields, key: &str, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(record.bytes(key).unwrap_or_default())?;
+    if record.bytes("part").is_none() { out.write_all(b"\n") } else { Ok(()) }
+}
+
+/// `web: running -> backoff: exit status 1 after 3s; next try in 400ms`.
+fn change(record: &Fields) -> String {
+    let text = |key| printable(record.text(key).unwrap_or_default());
+    let next = next_try(record).map(|next| format!("; {next}")).unwrap_or_default();
+    let (name, from, to, cause) = (text("name"), text("from"), text("to"), text("cause"));
+    let pid = record.text("pid").filter(|_| cause == "spawned").map(|pid| format!(", pid {pid}"));
+    let pid = pid.unwrap_or_default();
+    format!("{name}: {from} -> {to}: {cause}{pid}{next}")
+}
+
+fn next_try(record: &Fields) -> Option<String> {
+    let next = Duration::from_millis(record.number("next_ms")?);
+    Some(format!("next try in {}", Human(next)))
+}
+
+/// What is worth knowing besides the state: why it is not up, or what it says of itself.
+fn detail(record: &Fields) -> String {
+    let text = |key| record.text(key).map(printable);
+    let up = record.text("up").is_some_and(|up| up == "yes");
+    let settled = record.text("state").is_some_and(|state| state == "stopped");
+    let cause = text("cause").filter(|_| !up && !settled);
+    let restarts = record.number("restarts").unwrap_or(0);
+    let last = text("last_exit").filter(|_| up && restarts > 0);
+    let last = last.map(|last| format!("last exit: {last}"));
+    let parts = [cause, next_try(record), text("text"), last];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Without controls: a service's own status text must not drive the operator's terminal.
+fn printable(text: String) -> String {
+    text.replace(char::is_control, "?")
+}

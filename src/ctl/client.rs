@@ -1,0 +1,245 @@
+//! The client's end of the control socket: it sends one request, and hands over the reply line by line.
+//!
+//! It waits for the socket and for Ctrl-C, and never asks twice: the manager answers when there is something
+//! to say. It prints nothing; that is `cli::ctl`.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
+use super::place::{Place, bare};
+use super::protocol::reply::Line;
+
+/// A connection to a manager.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    place: Place,
+    input: Vec<u8>,
+    taken: usize,
+    /// When to give up on a manager that says nothing; `None`: never.
+    pub deadline: Option<Instant>,
+}
+
+/// Why there is no reply, or no more of it.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody answers at any of the places.
+    NoManager(Vec<(Place, io::Error)>),
+    /// Somebody has the abstract name who is neither root nor this user.
+    Stranger(Place, u32),
+    /// The connection broke.
+    Broken(Place, io::Error),
+    /// The manager closed it without a last line.
+    Closed(Place),
+    /// A line that is not of this language.
+    Garbled(Place, String),
+    /// Ctrl-C. The work goes on.
+    Interrupted,
+    /// The manager has said nothing until the deadline, not even that it timed out.
+    Silent(Place),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::NoManager(tried) => {
+                f.write_str("no manager answers")?;
+                for (at, (place, error)) in tried.iter().enumerate() {
+                    let between = if at == 0 { " at " } else { ", nor at " };
+                    write!(f, "{between}{place}: {}", bare(error))?;
+                }
+                Ok(())
+            }
+            ClientError::Stranger(place, uid) => {
+                write!(
+                    f,
+                    "who listens at {place} is user {uid}, not a manager of this user or of root"
+                )
+            }
+            ClientError::Broken(place, error) => {
+                write!(f, "the connection to {place} broke: {}", bare(error))
+            }
+            ClientError::Closed(place) => {
+                write!(
+                    f,
+                    "the manager at {place} closed the connection before its answer was complete"
+                )
+            }
+            ClientError::Garbled(place, line) => {
+                write!(f, "{place} does not speak lar's language; it said: {line:?}")
+            }
+            ClientError::Silent(place) => write!(f, "the manager at {place} does not answer"),
+            ClientError::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl Connection {
+    /// Connects to the first of `places` where a manager answers.
+    pub fn open(places: &[Place]) -> Result<Connection, ClientError> {
+        let mut tried = Vec::new();
+        for place in places {
+            let connected = place.connect().and_then(|stream| {
+                stream.set_nonblocking(true)?;
+                Ok(stream)
+            });
+            match connected {
+                Ok(stream) => {
+                    let place = place.clone();
+                    check_peer(&stream, &place)?;
+                    let input = Vec::new();
+                    return Ok(Connection { stream, place, input, taken: 0, deadline: None });
+                }
+                Err(error) => tried.push((place.clone(), error)),
+            }
+        }
+        Err(ClientError::NoManager(tried))
+    }
+
+    /// Sends a request's line.
+    pub fn send(&mut self, line: &str) -> Result<(), ClientError> {
+        let broken = |error| ClientError::Broken(self.place.clone(), error);
+        // An empty queue takes 64 KiB at once, but nothing promises that.
+        self.stream.set_nonblocking(false).map_err(broken)?;
+        let sent = self.stream.write_all(line.as_bytes());
+        // A manager that refuses (too many clients) says why and closes: what it said is still to be read.
+        match sent {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(broken(error)),
+            _ => {}
+        }
+        self.stream.set_nonblocking(true).map_err(broken)
+    }
+
+    /// The next line of the reply.
+    pub fn next(&mut self, ear: &mut Ear) -> Result<Line, ClientError> {
+        loop {
+            if let Some(line) = self.line() {
+                let parsed = Line::parse(&line);
+                return parsed.ok_or_else(|| ClientError::Garbled(self.place.clone(), line));
+            }
+            if !self.fill(ear)? {
+                return Err(ClientError::Closed(self.place.clone()));
+            }
+        }
+    }
+
+    /// Waits until the manager has closed the connection: until it has ended.
+    pub fn drain(&mut self, ear: &mut Ear) -> Result<(), ClientError> {
+        while self.fill(ear)? {}
+        Ok(())
+    }
+
+    /// This error of the client's own, as one of the connection.
+    pub fn broken(&self, error: io::Error) -> ClientError {
+        ClientError::Broken(self.place.clone(), error)
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let rest = &self.input[self.taken..];
+        let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            return None;
+        };
+        let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+        self.taken += end + 1;
+        Some(line)
+    }
+
+    /// Reads more; false at the end.
+    fn fill(&mut self, ear: &mut Ear) -> Result<bool, ClientError> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Ok(false),
+                Ok(count) => {
+                    self.input.extend_from_slice(&chunk[..count]);
+                    return Ok(true);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::ConnectionReset => return Ok(false),
+                    ErrorKind::WouldBlock => {
+                        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                            return Err(ClientError::Silent(self.place.clone()));
+                        }
+                        let interrupted = ear.wait(&self.stream, self.deadline);
+                        if interrupted.map_err(|e| ClientError::Broken(self.place.clone(), e))? {
+                            return Err(ClientError::Interrupted);
+                        }
+                    }
+                    _ => return Err(ClientError::Broken(self.place.clone(), error)),
+                },
+            }
+        }
+    }
+}
+
+/// Anybody can take an abstract name, so whoever has it must be somebody who could harm this user anyway.
+fn check_peer(stream: &UnixStream, place: &Place) -> Result<(), ClientError> {
+    if let Place::Path(_) = place {
+        return Ok(());
+    }
+    let peer = getsockopt(stream, PeerCredentials);
+    let peer = peer.map_err(|error| ClientError::Broken(place.clone(), error.into()))?;
+    let trusted = peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw();
+    if trusted { Ok(()) } else { Err(ClientError::Stranger(place.clone(), peer.uid())) }
+}
+
+/// Hears Ctrl-C while a reply is waited for. It is blocked from the ear's making to its end.
+#[derive(Debug)]
+pub struct Ear {
+    poll: Poll,
+    events: Events,
+    signals: SignalFd,
+}
+
+const SIGNALS: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+impl Ear {
+    /// Begins to listen.
+    pub fn open() -> io::Result<Ear> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGINT);
+        set.thread_block()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&set, flags)?;
+        let poll = Poll::new()?;
+        let fd = signals.as_fd().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&fd), SIGNALS, Interest::READABLE)?;
+        Ok(Ear { poll, events: Events::with_capacity(4), signals })
+    }
+
+    /// Waits until `stream` can be read, or the deadline has come, or Ctrl-C was pressed: then true.
+    fn wait(&mut self, stream: &UnixStream, deadline: Option<Instant>) -> io::Result<bool> {
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let fd = stream.as_raw_fd();
+        // Registered anew for each wait: an edge that came before is told again.
+        self.poll.registry().register(&mut SourceFd(&fd), SOCKET, Interest::READABLE)?;
+        let polled = self.poll.poll(&mut self.events, timeout);
+        self.poll.registry().deregister(&mut SourceFd(&fd))?;
+        match polled {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(self.signals.read_signal()?.is_some()),
+        }
+    }
+}
+
+/// From here on Ctrl-C does again what it does elsewhere.
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGINT);
+        let _ = set.thread_unblock();
+    }
+}

@@ -1,0 +1,192 @@
+//! The verbs of the control socket in one table: the server's access check, the client's arguments and its
+//! help all read it.
+
+use crate::plan::Access;
+
+/// What a verb takes besides options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Names, or none: then all.
+    Names,
+    /// One name or more.
+    SomeNames,
+    /// A signal if the first word is one, then one name or more.
+    Signal,
+    /// `NAME=STATE`, once or more.
+    States,
+    /// A log level, or nothing.
+    Level,
+}
+
+/// An option of some verbs, as on the command line so on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// Answer when the order is given, not when it is done.
+    NoWait,
+    /// How long to wait.
+    Timeout,
+    /// What is already as asked, or needed KILL, is an error.
+    Strict,
+    /// Stop what requires it, too.
+    WithDependents,
+    /// Stop it whatever requires it.
+    Force,
+    /// Go on with what comes.
+    Follow,
+    /// How many of the latest.
+    Lines,
+    /// Send the changes of the named instances while the reply is waited for. Clients with a terminal ask.
+    Progress,
+}
+
+impl Flag {
+    /// Every option.
+    pub const ALL: [Flag; 8] = [
+        Flag::NoWait,
+        Flag::Timeout,
+        Flag::Strict,
+        Flag::WithDependents,
+        Flag::Force,
+        Flag::Follow,
+        Flag::Lines,
+        Flag::Progress,
+    ];
+
+    /// Its long name, without dashes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Flag::NoWait => "no-wait",
+            Flag::Timeout => "timeout",
+            Flag::Strict => "strict",
+            Flag::WithDependents => "with-dependents",
+            Flag::Force => "force",
+            Flag::Follow => "follow",
+            Flag::Lines => "lines",
+            Flag::Progress => "progress",
+        }
+    }
+
+    /// Its letter, if it has one.
+    pub const fn letter(self) -> Option<char> {
+        match self {
+            Flag::Follow => Some('f'),
+            Flag::Lines => Some('n'),
+            _ => None,
+        }
+    }
+
+    /// Whether a value follows.
+    pub const fn takes_value(self) -> bool {
+        matches!(self, Flag::Timeout | Flag::Lines)
+    }
+
+    /// One line about it, for `lar ctl help`.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Flag::NoWait => "answer when the order is given, not when it is done",
+            Flag::Timeout => "how long to wait (default 30s; for a stop, what its ladder may take)",
+            Flag::Strict => "`already so` and `stopped only by KILL` are errors",
+            Flag::WithDependents => "stop what requires it, too",
+            Flag::Force => "stop it whatever requires it",
+            Flag::Follow => "go on with what comes",
+            Flag::Lines => "the latest N lines, or events",
+            Flag::Progress => "send changes while waiting",
+        }
+    }
+}
+
+/// One verb.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Which.
+    pub command: Command,
+    /// Its word.
+    pub name: &'static str,
+    /// Its arguments, as the help shows them.
+    pub usage: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// What it takes besides options.
+    pub takes: Takes,
+    /// Its options.
+    pub flags: &'static [Flag],
+    /// What a client must be allowed. `loglevel LEVEL` needs [`Access::Admin`].
+    pub access: Access,
+}
+
+macro_rules! commands {
+    ($($command:ident $name:literal $usage:literal $takes:ident $access:ident $flags:expr; $about:literal)*) => {
+        /// A verb of the control socket.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Command { $(#[doc = $about] $command,)* }
+
+        /// Every verb, in the order of the help.
+        pub const COMMANDS: &[Spec] = &[$(Spec {
+            command: Command::$command,
+            name: $name,
+            usage: $usage,
+            about: $about,
+            takes: Takes::$takes,
+            flags: $flags,
+            access: Access::$access,
+        },)*];
+    };
+}
+
+const NONE: &[Flag] = &[];
+const ACT: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Progress];
+const STOP: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::WithDependents, Flag::Force, Flag::Progress];
+
+commands! {
+    Status "status" "[NAME…]" Names View NONE;
+        "what each instance is; of named ones also by the exit code: 0 up, 3 not"
+    List "list" "[NAME…]" Names View NONE; "the names of services"
+    Pid "pid" "[NAME…]" Names View NONE; "main process ids; without a name, the manager's"
+    Why "why" "NAME…" SomeNames View NONE; "the latest transitions with their causes, and the next try"
+    Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
+    Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
+    Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
+    Config "config" "[NAME…]" Names View NONE; "the configuration as lar has understood it"
+    Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
+    Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so"
+    Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"
+    Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
+    Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
+    Clear "clear" "NAME…" SomeNames Operate NONE; "forget deaths: waits end now, what failed is tried again"
+    Reopen "reopen" "" Nothing Operate NONE; "open all transcripts and logs anew"
+    Wait "wait" "NAME=STATE…" States View &[Flag::Timeout, Flag::Progress];
+        "until it is in this state; `up`, `down` and `ready` are understood, too"
+    Ping "ping" "" Nothing View NONE; "whether a manager answers"
+    Version "version" "" Nothing View NONE; "which manager this is"
+    Health "health" "[NAME…]" Names View NONE; "exit code 0 if all that is wanted up is up"
+    LogLevel "loglevel" "[LEVEL]" Level View NONE; "show or set what the event log says"
+    Shutdown "shutdown" "" Nothing Admin &[Flag::NoWait]; "stop everything in order, and end"
+}
+
+impl Command {
+    /// Its row of the table.
+    pub fn spec(self) -> &'static Spec {
+        &COMMANDS[self as usize]
+    }
+
+    /// The verb with this name.
+    pub fn find(name: &str) -> Option<Command> {
+        COMMANDS.iter().find(|spec| spec.name == name).map(|spec| spec.command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_indexed_by_its_commands() {
+        for spec in COMMANDS {
+            assert_eq!(spec.command.spec().name, spec.name);
+            assert_eq!(Command::find(spec.name), Some(spec.command));
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The manager's end of the control socket, inside its loop.
+//!
+//! It looks at everything and changes nothing itself. In each turn of the loop: [`Server::ready`] for each of
+//! its tokens that epoll named; [`Server::serve`], which reads requests and turns them into [`Event`]s and
+//! [`Order`]s; then, when the core has handled the events and its actions are drained, [`Server::settle`],
+//! which sees the outcome and writes replies. While [`Server::busy`], the loop must not sleep.
+//!
+//! Invariants: a client costs a fixed amount of memory and at most one request a turn, so that nobody who
+//! talks much, reads slowly or hangs can slow the loop; a socket that can't be made, or a client that can't
+//! be accepted, is a warning and another try, never the manager's end.
+
+mod access;
+pub mod listen;
+mod names;
+mod output;
+mod peer;
+mod pump;
+mod reply;
+mod verbs;
+pub mod view;
+mod wait;
+mod work;
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use log::{info, warn};
+use mio::event::Event as Readiness;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+pub use self::listen::BindError;
+use self::listen::Bound;
+use self::peer::{Input, Peer};
+use self::verbs::{Turn, begin};
+pub use self::view::View;
+use self::work::{Source, Verdict, Work};
+use super::place::{Place, bare};
+use super::protocol::MAX_REQUEST;
+use super::protocol::request::{Request, RequestError};
+use crate::exit::Code;
+use crate::plan::{Allow, Level, Settings};
+use crate::supervisor::{Event, Ticket};
+use crate::time::{Duration, Instant};
+
+/// How many clients are served at once. Each may cost 80 KiB and an fd, so all of them 2.5 MiB: bounded also
+/// when somebody opens connections and forgets them. The next one is told, and let go.
+pub const CLIENTS: usize = 32;
+
+/// How many of the loop's tokens the server uses: the listener's and one for each client.
+pub const TOKENS: usize = CLIENTS + 1;
+
+/// The first and the longest time until a failed bind or accept is tried again; it doubles in between. Long
+/// enough to cost nothing, short enough that an operator who has made room does not wonder.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Something that only the loop can do. It answers with [`Server::answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Open all transcripts and logs anew.
+    Reopen,
+    /// Let the event log say so much.
+    LogLevel(Level),
+}
+
+/// Whom an order came from; harmless when they have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientId {
+    slot: usize,
+    serial: u64,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Server {
+    places: Vec<Place>,
+    mode: u32,
+    allow: Vec<Allow>,
+    owner: u32,
+    first: usize,
+    bound: Option<Bound>,
+    // Whether connections may be waiting: edge-triggered epoll does not say it twice.
+    acceptable: bool,
+    retry: Option<Instant>,
+    delay: Duration,
+    failures: u64,
+    peers: [Option<Box<Peer>>; CLIENTS],
+    orders: VecDeque<(ClientId, Order)>,
+    serial: u64,
+    ticket: u64,
+}
+
+impl Server {
+    /// A server as the settings have it, with the tokens `first..first + TOKENS`. A place that can't be used is a
+    /// warning, and tried again; a place that another manager has is an error, because two of them would
+    /// supervise the same things. `runtime` is $XDG_RUNTIME_DIR.
+    pub fn new(
+        settings: &Settings,
+        runtime: Option<std::ffi::OsString>,
+        registry: &Registry,
+        first: Token,
+        now: Instant,
+    ) -> Result<Server, BindError> {
+        let owner = nix::unistd::geteuid().as_raw();
+        let places = match &settings.socket {
+            Some(name) => vec![Place::named(name)],
+            None => Place::usual(owner, runtime),
+        };
+        // Whoever is allowed something must be able to connect; the credentials decide the rest.
+        let open = !settings.allow.is_empty() && settings.socket_mode == 0o600;
+        let mut server = Server {
+            places,
+            mode: if open { 0o666 } else { settings.socket_mode },
+            allow: settings.allow.clone(),
+            owner,
+            first: first.0,
+            bound: None,
+            acceptable: false,
+            retry: None,
+            delay: RETRY.0,
+            failures: 0,
+            peers: [const { None }; CLIENTS],
+            orders: VecDeque::with_capacity(CLIENTS),
+            serial: 0,
+            ticket: 0,
+        };
+        match server.bind(registry) {
+            Err(taken @ BindError::Taken(_)) => return Err(taken),
+            Err(unusable) => server.fail(now, &format!("{unusable}; there is no control")),
+            Ok(()) => {}
+        }
+        Ok(server)
+    }
+
+    /// Where it listens, if it does.
+    pub fn place(&self) -> Option<&Place> {
+        self.bound.as_ref().map(|bound| &bound.place)
+    }
+
+    /// Whether this token is one of its own.
+    pub fn owns(&self, token: Token) -> bool {
+        (self.first..self.first + TOKENS).contains(&token.0)
+    }
+
+    /// Notes what epoll says of one of its tokens.
+    pub fn ready(&mut self, event: &Readiness) {
+        match event.token().0.checked_sub(self.first) {
+            Some(0) => self.acceptable = true,
+            Some(slot) => {
+                let peer = self.peers.get_mut(slot - 1).and_then(Option::as_mut);
+                if let Some(peer) = peer {
+                    let hung_up = event.is_write_closed();
+                    peer.ready(event.is_readable(), event.is_writable(), hung_up);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Whether there is work that epoll will not announce: the loop's timeout must be 0.
+    pub fn busy(&self) -> bool {
+        let accept = self.acceptable && self.retry.is_none() && self.bound.is_some();
+        accept || self.peers.iter().flatten().any(|peer| peer.busy())
+    }
+
+    /// When [`Server::serve`] and [`Server::settle`] have to be called without any readiness.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.peers.iter().flatten().filter_map(|peer| peer.deadline()).chain(self.retry).min()
+    }
+
+    /// Accepts clients and begins their requests, at most one of each. What they want of the core goes to `inbox`,
+    /// what they want of the loop to [`Server::poll_order`].
+    pub fn serve(&mut self, registry: &Registry, view: &View, inbox: &mut VecDeque<Event>) {
+        self.accept(registry, view.now);
+        for slot in 0..CLIENTS {
+            let Some(mut peer) = self.peers[slot].take() else { continue };
+            if let Some(input) = peer.next() {
+                self.request(slot, &mut peer, input, view, inbox);
+            }
+            self.peers[slot] = Some(peer);
+        }
+    }
+
+    /// What a client wants of the loop next.
+    pub fn poll_order(&mut self) -> Option<(ClientId, Order)> {
+        self.orders.pop_front()
+    }
+
+    /// The loop has done, or could not do, what this client ordered.
+    pub fn answer(&mut self, client: ClientId, result: Result<(), String>) {
+        let peer = self.peers.get_mut(client.slot).and_then(Option::as_mut);
+        let Some(peer) = peer.filter(|peer| peer.serial == client.serial) else { return };
+        if !matches!(peer.work, Work::Ordered) {
+            return;
+        }
+        let verdict = match result {
+            Ok(()) => Verdict::Ok,
+            Err(message) => Verdict::Error(Code::Failed, message),
+        };
+        peer.work = Work::Reply(Source::Nothing, verdict);
+    }
+
+    /// Looks at the outcome of this turn: goes on with every reply, and lets go of who is done.
+    pub fn settle(&mut self, registry: &Registry, view: &View) {
+        for slot in &mut self.peers {
+            let Some(peer) = slot else { continue };
+            pump::go_on(peer, view);
+            if peer.finished(view.now) {
+                // Closing alone would not do while a child that is being made holds a copy of the fd.
+                let _ = registry.deregister(&mut SourceFd(&peer.stream.as_raw_fd()));
+                *slot = None;
+                if self.retry.is_some() {
+                    self.retry = Some(view.now); // there is an fd again
+                }
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        slot: usize,
+        peer: &mut Peer,
+        input: Input,
+        view: &View,
+        inbox: &mut VecDeque<Event>,
+    ) {
+        let request = match input {
+            Input::Line(line) if line.trim().is_empty() => return,
+            Input::Line(line) => Request::read(&line).map_err(|error| match error {
+                RequestError::Greeting => ("protocol", error.to_string()),
+                error => (Code::Usage.word(), error.to_string()),
+            }),
+            Input::NotText => Err(("protocol", "a request is UTF-8".to_owned())),
+            Input::Unfinished => Err(("protocol", "the request has no end".to_owned())),
+            Input::TooLong => {
+                Err(("protocol", format!("a request has at most {MAX_REQUEST} bytes")))
+            }
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err((code, message)) => {
+                // There is room: the last reply is complete, and an idle client's output is empty or short.
+                peer.refuse(code, message);
+                return;
+            }
+        };
+        if peer.access < Some(request.access()) {
+            let name = request.command.spec().name;
+            peer.refuse(Code::NotPermitted.word(), format!("you are not permitted to {name}"));
+            return;
+        }
+        self.ticket += 1;
+        let mut order = None;
+        let turn = Turn { view, inbox, order: &mut order, ticket: Ticket(self.ticket) };
+        peer.work = begin(&request, turn)
+            .unwrap_or_else(|refusal| Work::Reply(Source::Nothing, refusal.into()));
+        if let Some(order) = order {
+            self.orders.push_back((ClientId { slot, serial: peer.serial }, order));
+        }
+    }
+
+    fn bind(&mut self, registry: &Registry) -> Result<(), BindError> {
+        let bound = Bound::first(&self.places, self.mode)?;
+        let token = Token(self.first);
+        if let Err(error) = register(registry, &bound.listener, token, Interest::READABLE) {
+            return Err(BindError::Unusable(bound.place.clone(), error));
+        }
+        info!("control: listening at {}", bound.place);
+        (self.bound, self.acceptable) = (Some(bound), true);
+        Ok(())
+    }
+
+    /// Counts a failure, says the first of a row, and sets the next try.
+    fn fail(&mut self, now: Instant, what: &str) {
+        if self.failures == 0 {
+            warn!("control: {what}; next try in {}", crate::time::Human(self.delay));
+        }
+        self.failures += 1;
+        self.retry = Some(now + self.delay);
+        self.delay = (self.delay * 2).min(RETRY.1);
+    }
+
+    fn succeed(&mut self) {
+        if self.failures > 1 {
+            warn!("control: works again, after {} failures", self.failures);
+        }
+        (self.failures, self.delay, self.retry) = (0, RETRY.0, None);
+    }
+
+    fn accept(&mut self, registry: &Registry, now: Instant) {
+        if self.retry.is_some_and(|at| at > now) {
+            return;
+        }
+        if self.bound.is_none() {
+            match self.bind(registry) {
+                Ok(()) => self.succeed(),
+                Err(error) => return self.fail(now, &error.to_string()),
+            }
+        }
+        // Bounded by the backlog: who fills it anew meanwhile is taken in the next turn.
+        for _ in 0..TOKENS {
+            let Some(bound) = self.bound.as_ref().filter(|_| self.acceptable) else { return };
+            match bound.listener.accept() {
+                Ok((stream, _)) => {
+                    self.succeed();
+                    self.welcome(stream, registry);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => self.acceptable = false,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // EMFILE, ENFILE, ENOMEM: the client stays in the backlog, and epoll will not name it again.
+                    _ => {
+                        let text = format!("can't accept a client: {}", bare(&error));
+                        return self.fail(now, &text);
+                    }
+                },
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut stream: UnixStream, registry: &Registry) {
+        if let Err(error) = stream.set_nonblocking(true) {
+            warn!("control: can't accept a client: {}", bare(&error));
+            return;
+        }
+        let Some(slot) = self.peers.iter().position(Option::is_none) else {
+            let _ = stream.write(b"error code=failed message=\"too many clients\"\n");
+            return;
+        };
+        let token = Token(self.first + 1 + slot);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = register(registry, &stream, token, both) {
+            warn!("control: can't watch a client: {}", bare(&error));
+            return;
+        }
+        let access = access::of(&stream, self.owner, &self.allow);
+        self.serial += 1;
+        self.peers[slot] = Some(Box::new(Peer::new(stream, access, self.serial)));
+    }
+}
+
+fn register(
+    registry: &Registry,
+    source: &impl AsRawFd,
+    token: Token,
+    interest: Interest,
+) -> io::Result<()> {
+    registry.register(&mut SourceFd(&source.as_raw_fd()), token, interest)
+}

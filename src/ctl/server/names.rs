@@ -1,0 +1,118 @@
+//! From the names in a request to instances.
+
+use crate::ctl::protocol::nearest::nearest;
+use crate::ctl::protocol::words::Quoted;
+use crate::plan::{InstanceId, ServiceId};
+use crate::supervisor::Supervisor;
+
+/// The instances that a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// The first so many: all. Not a list, because ten thousand of them would be.
+    All(u32),
+    /// These; in the order of the plan, each once.
+    Some(Vec<InstanceId>),
+}
+
+impl Targets {
+    /// Every instance.
+    pub fn all(supervisor: &Supervisor) -> Targets {
+        Targets::All(supervisor.instances().count() as u32)
+    }
+
+    /// The one with this index, if there are so many.
+    pub fn get(&self, index: usize) -> Option<InstanceId> {
+        match self {
+            Targets::All(count) => {
+                let index = u32::try_from(index).ok()?;
+                (index < *count).then_some(InstanceId(index))
+            }
+            Targets::Some(ids) => ids.get(index).copied(),
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        (0..).map_while(|index| self.get(index))
+    }
+
+    /// Whether `id` is one of them.
+    pub fn contains(&self, id: InstanceId) -> bool {
+        match self {
+            Targets::All(count) => id.0 < *count,
+            Targets::Some(ids) => ids.binary_search(&id).is_ok(),
+        }
+    }
+}
+
+/// The instances that `names` mean together, or the text of the error. No name means all.
+pub fn resolve(supervisor: &Supervisor, names: &[String]) -> Result<Targets, String> {
+    if names.is_empty() {
+        return Ok(Targets::all(supervisor));
+    }
+    let mut ids = Vec::new();
+    for name in names {
+        add(supervisor, name, &mut ids)?;
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Targets::Some(ids))
+}
+
+fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result<(), String> {
+    let plan = supervisor.plan();
+    if name.eq_ignore_ascii_case("all") {
+        ids.extend(supervisor.instances());
+        return Ok(());
+    }
+    if let Some(group) = name.strip_suffix(":*") {
+        let before = ids.len();
+        for id in plan.ids() {
+            let found = plan.service(id).group();
+            if found.is_some_and(|found| found.eq_ignore_ascii_case(group)) {
+                ids.extend(supervisor.instances_of(id));
+            }
+        }
+        let groups = plan.services.iter().filter_map(|service| service.group());
+        return match ids.len() > before {
+            true => Ok(()),
+            false => Err(unknown("group", group, nearest(group, groups))),
+        };
+    }
+    let (service, number) = match name.rsplit_once('@') {
+        Some((service, number)) => (service, Some(number)),
+        None => (name, None),
+    };
+    let Some(id) = plan.find(service) else {
+        let known = plan.services.iter().map(|service| service.name.as_str());
+        return Err(unknown("service", service, nearest(service, known)));
+    };
+    let Some(number) = number else {
+        ids.extend(supervisor.instances_of(id));
+        return Ok(());
+    };
+    ids.push(numbered(supervisor, id, number)?);
+    Ok(())
+}
+
+fn numbered(
+    supervisor: &Supervisor,
+    service: ServiceId,
+    number: &str,
+) -> Result<InstanceId, String> {
+    let wanted: Option<u32> = number.parse().ok();
+    let mut instances = supervisor.instances_of(service);
+    let found = instances.find(|&id| Some(supervisor.instance(id).number) == wanted);
+    found.ok_or_else(|| {
+        let service = supervisor.plan().service(service);
+        let count = service.processes.len();
+        format!("{} has no instance {}; it has 1 to {count}", service.name, Quoted(number))
+    })
+}
+
+fn unknown(what: &str, name: &str, near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("no {what} is called {}; did you mean {near}?", Quoted(name)),
+        None => format!("no {what} is called {}", Quoted(name)),
+    }
+}

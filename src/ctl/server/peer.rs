@@ -1,0 +1,213 @@
+//! One connected client: its socket, its two buffers, and what is being done for it.
+//!
+//! Its memory is bounded: the input by `MAX_REQUEST`, grown as it arrives; the output is one [`Buffer`] of
+//! fixed size. Its socket is watched edge-triggered, so `readable` and `writable` remember what epoll will not
+//! say twice; they are cleared only by EAGAIN.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use super::work::Work;
+use crate::ctl::protocol::MAX_REQUEST;
+use crate::ctl::protocol::record::Buffer;
+use crate::plan::Access;
+use crate::time::{Duration, Instant};
+
+/// Bytes of a reply that may wait for one client. Longer replies are produced as it reads; what a subscriber
+/// does not read in time waits in the journal. 32 clients that read nothing cost 512 KiB.
+pub const OUTPUT: usize = 16 * 1024;
+
+/// How long a client that was cut off may take to read the reason.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Bytes read from one client in one turn of the loop.
+const CHUNK: usize = 4096;
+
+/// A connected client.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its socket; not blocking.
+    pub stream: UnixStream,
+    /// What it may do; `None`: nothing.
+    pub access: Option<Access>,
+    /// What is being done for it.
+    pub work: Work,
+    /// What it is to get.
+    pub output: Buffer,
+    /// Tells it from another client in the same slot later.
+    pub serial: u64,
+    /// Whether more could be written at once.
+    pub go_on: bool,
+    input: Vec<u8>,
+    // How much of `input` is known to hold no newline.
+    scanned: usize,
+    readable: bool,
+    writable: bool,
+    eof: bool,
+    skipping: bool,
+    gone: bool,
+    // Set once the last line is in `output`: nothing else is done any more.
+    closing: Option<Instant>,
+}
+
+/// What arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A line, without its newline.
+    Line(String),
+    /// A line that is not UTF-8.
+    NotText,
+    /// More than a request may have, without a newline so far. The rest of the line will be passed over.
+    TooLong,
+    /// It half-closed the connection in the middle of a line.
+    Unfinished,
+}
+
+impl Peer {
+    /// A client that has just connected.
+    pub fn new(stream: UnixStream, access: Option<Access>, serial: u64) -> Peer {
+        Peer {
+            stream,
+            access,
+            work: Work::Idle,
+            output: Buffer::new(OUTPUT),
+            serial,
+            go_on: false,
+            input: Vec::new(),
+            scanned: 0,
+            readable: true,
+            writable: true,
+            eof: false,
+            skipping: false,
+            gone: false,
+            closing: None,
+        }
+    }
+
+    /// What epoll said.
+    pub fn ready(&mut self, readable: bool, writable: bool, hung_up: bool) {
+        self.readable |= readable;
+        self.writable |= writable;
+        if hung_up {
+            self.leave();
+        }
+    }
+
+    /// It reads no more. What it has asked for before is still done: `printf 'lar1 stop web\n'` into the socket
+    /// need not wait for the answer.
+    fn leave(&mut self) {
+        (self.gone, self.readable) = (true, true);
+    }
+
+    /// The next request, if one is complete and the last one is done. Reads one chunk at most.
+    pub fn next(&mut self) -> Option<Input> {
+        if !matches!(self.work, Work::Idle) || self.closing.is_some() {
+            return None;
+        }
+        if let Some(input) = self.line() {
+            return Some(input);
+        }
+        self.fill();
+        self.line()
+    }
+
+    /// Whether there is something to do without waiting for epoll.
+    pub fn busy(&self) -> bool {
+        let idle = matches!(self.work, Work::Idle) && self.closing.is_none();
+        self.go_on || idle && (self.readable && !self.eof || self.input.len() > self.scanned)
+    }
+
+    fn fill(&mut self) {
+        if !self.readable || self.eof {
+            return;
+        }
+        let mut chunk = [0; CHUNK];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => (self.eof, self.readable) = (true, false),
+            Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => (self.eof, self.readable, self.gone) = (true, false, true),
+        }
+    }
+
+    fn line(&mut self) -> Option<Input> {
+        let newline = self.input[self.scanned..].iter().position(|&byte| byte == b'\n');
+        let Some(end) = newline.map(|at| self.scanned + at) else {
+            return self.no_line();
+        };
+        let mut line: Vec<u8> = self.input.drain(..=end).collect();
+        line.pop();
+        self.scanned = 0;
+        if std::mem::take(&mut self.skipping) {
+            return None; // the end of what was too long; the next line comes with the next turn
+        }
+        if line.len() >= MAX_REQUEST {
+            return Some(Input::TooLong);
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Some(String::from_utf8(line).map_or(Input::NotText, Input::Line))
+    }
+
+    fn no_line(&mut self) -> Option<Input> {
+        self.scanned = self.input.len();
+        if self.scanned >= MAX_REQUEST || self.skipping {
+            self.input.clear();
+            self.scanned = 0;
+            return (!std::mem::replace(&mut self.skipping, true)).then_some(Input::TooLong);
+        }
+        if self.eof && !self.input.is_empty() {
+            self.input.clear();
+            self.scanned = 0;
+            return Some(Input::Unfinished);
+        }
+        None
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub fn flush(&mut self) {
+        while self.writable && !self.output.is_empty() && !self.gone {
+            match self.stream.write(self.output.pending()) {
+                Ok(count) => self.output.consume(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.leave(),
+            }
+        }
+        if self.gone {
+            self.output.consume(usize::MAX);
+            self.work = Work::Idle;
+        }
+    }
+
+    /// Answers that this is no request. `code` is a word on the wire.
+    pub fn refuse(&mut self, code: &'static str, message: String) {
+        self.work = Work::Refused(code, message);
+    }
+
+    /// Says why, and lets it go once it has read that.
+    pub fn cut_off(&mut self, now: Instant, code: &str, message: &str) {
+        let line = self.output.last_record().word("error").field("code", code);
+        line.field("message", message).finish();
+        self.work = Work::Idle;
+        self.closing = Some(now + LAST_WORDS);
+    }
+
+    /// Whether it is to be forgotten.
+    pub fn finished(&self, now: Instant) -> bool {
+        let answered = matches!(self.work, Work::Idle) && self.output.is_empty();
+        let closed = self.eof && self.input.is_empty() && answered;
+        let cut_off = self.closing.is_some_and(|by| self.output.is_empty() || by <= now);
+        closed || cut_off
+    }
+
+    /// When it has to be looked at again.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.work {
+            Work::Wait(waiter) => Some(waiter.deadline),
+            _ => self.closing,
+        }
+    }
+}

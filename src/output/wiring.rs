@@ -1,0 +1,274 @@
+//! From the plan to pipes, places and streams: done once, at load, where memory may be claimed and files
+//! opened. What can't be had becomes a warning, never a service that does not run.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::unistd::geteuid;
+
+use super::notice::{Notices, Warning};
+use super::place::Place;
+use super::stream::{HOLD, Standing, Stream};
+use super::{Desk, Output, StreamId, Wire};
+use crate::plan::{Format, OnFull, Plan, Process, Service, Target};
+use crate::sys::pipe;
+use crate::time::Instant;
+use crate::transcript::{Frame, Framer, Page, Ring, Stamp};
+
+/// What a pipe should hold, in bytes: what a service may write while lar does something else. The kernel's own
+/// is 64 KiB; four times that halves the number of wake-ups and outlasts the longest stall of a disk measured.
+const PIPE: i32 = 256 * 1024;
+
+/// What a user's pipes may hold together (pipe-user-pages-soft: 64 MiB). A user above it gets pipes of two
+/// pages from then on, in all programs; so an unprivileged lar takes at most half.
+const PIPES: usize = 32 * 1024 * 1024;
+
+/// Where one output of one instance goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Inherit,
+    Null,
+    Ring,
+    Place(u32),
+}
+
+struct Wiring<'a> {
+    foreground: bool,
+    places: Vec<Place>,
+    by_path: HashMap<&'a str, u32>,
+    /// How many streams each place has.
+    shares: Vec<u32>,
+    warnings: Vec<Warning>,
+}
+
+/// The instance that is being wired.
+#[derive(Clone, Copy)]
+struct Slot<'a> {
+    service: &'a Service,
+    number: u32,
+    desk: u32,
+    /// The size of its pipes; 0 for the kernel's.
+    pipe: i32,
+}
+
+/// The two ways of each instance, and which of them have a pipe of their own.
+struct Ways {
+    stdout: Way,
+    /// `None`: the same pipe.
+    stderr: Option<Way>,
+}
+
+pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec<Warning>) {
+    let mut wiring = Wiring {
+        foreground,
+        places: Vec::new(),
+        by_path: HashMap::new(),
+        shares: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let ways: Vec<Ways> = plan
+        .services
+        .iter()
+        .flat_map(|service| service.processes.iter().map(move |process| (service, process)))
+        .map(|(service, process)| wiring.ways(service, process))
+        .collect();
+    wiring.open(now);
+    let piped = |way: &Way| matches!(way, Way::Ring | Way::Place(_));
+    let all = |ways: &Ways| {
+        usize::from(piped(&ways.stdout)) + usize::from(ways.stderr.as_ref().is_some_and(piped))
+    };
+    let count = ways.iter().map(all).sum::<usize>();
+    let size = pipe_size(count);
+    let null = wiring.null(&ways);
+    let mut streams = Vec::with_capacity(count);
+    let mut desks = Vec::with_capacity(ways.len());
+    let mut next = ways.into_iter();
+    for service in &plan.services {
+        for (number, ways) in (1..).zip(next.by_ref().take(service.processes.len())) {
+            let slot = Slot { service, number, desk: desks.len() as u32, pipe: size };
+            desks.push(wiring.desk(slot, ways, &mut streams));
+        }
+    }
+    let mut ailing = Vec::with_capacity(wiring.places.len());
+    ailing.extend((0..).zip(&wiring.places).filter(|(_, place)| place.ails()).map(|(id, _)| id));
+    let output = Output {
+        held: Vec::with_capacity(streams.len()),
+        woken: VecDeque::with_capacity(streams.len()),
+        ticking: VecDeque::with_capacity(streams.len()),
+        ailing,
+        places: wiring.places,
+        streams,
+        desks,
+        null,
+        buffer: vec![0; super::BUFFER],
+        page: Page::new(),
+        notices: Notices::new(),
+    };
+    (output, wiring.warnings)
+}
+
+/// What each of `count` pipes may hold; 0 leaves them as they are.
+fn pipe_size(count: usize) -> i32 {
+    if geteuid().is_root() {
+        return PIPE;
+    }
+    match PIPES / count.max(1) {
+        share if share >= PIPE as usize => PIPE,
+        share if share >= PIPE as usize / 2 => PIPE / 2,
+        _ => 0,
+    }
+}
+
+impl<'a> Wiring<'a> {
+    fn ways(&mut self, service: &Service, process: &'a Process) -> Ways {
+        let stdout = self.way(service, &process.transcript);
+        let stderr = match (&process.stderr, stdout) {
+            (Some(target), _) => Some(self.way(service, target)),
+            (None, Way::Ring | Way::Place(_)) => None,
+            (None, Way::Inherit | Way::Null) => Some(stdout),
+        };
+        Ways { stdout, stderr }
+    }
+
+    fn way(&mut self, service: &Service, target: &'a Target) -> Way {
+        let quiet = if service.output.ring == 0 { Way::Null } else { Way::Ring };
+        match target {
+            Target::Inherit => Way::Inherit,
+            Target::None => quiet,
+            Target::Default if !self.foreground => quiet,
+            // A path is never empty, so this is a name that no path has.
+            Target::Default | Target::Stdout => self.place(service, ""),
+            Target::File(path) => self.place(service, path),
+        }
+    }
+
+    fn place(&mut self, service: &Service, path: &'a str) -> Way {
+        let new = self.places.len() as u32;
+        let id = *self.by_path.entry(path).or_insert(new);
+        if id == new {
+            self.places.push(match path {
+                "" => Place::stdout(id),
+                _ => Place::file(id, path),
+            });
+            self.shares.push(0);
+        }
+        let output = &service.output;
+        let (json, hold) = (output.format == Format::Json, output.on_full == OnFull::Block);
+        self.places[id as usize].set_up(json, output.rotate, hold);
+        self.shares[id as usize] += 1;
+        Way::Place(id)
+    }
+
+    fn open(&mut self, now: Instant) {
+        for place in &mut self.places {
+            if let Err(errno) = place.open(now) {
+                let path = place.path.to_string();
+                self.warnings.push(Warning::Transcript { path, errno });
+            }
+            if place.may_stall() {
+                place.set_up(false, None, true);
+            }
+        }
+    }
+
+    fn null(&mut self, ways: &[Ways]) -> Option<OwnedFd> {
+        let wanted = |ways: &Ways| ways.stdout == Way::Null || ways.stderr == Some(Way::Null);
+        if !ways.iter().any(wanted) {
+            return None;
+        }
+        pipe::append("/dev/null")
+            .and_then(|null| pipe::restore(&null).map(|()| null))
+            .map_err(|errno| self.warnings.push(Warning::Null { errno }))
+            .ok()
+    }
+
+    fn desk(&mut self, slot: Slot<'_>, ways: Ways, streams: &mut Vec<Stream>) -> Desk {
+        let mut wire = |way: Way, name: &'static str| {
+            let place = match way {
+                Way::Inherit => return Wire::Inherit,
+                Way::Null => return Wire::Null,
+                Way::Ring => None,
+                Way::Place(id) => Some(id),
+            };
+            match self.stream(slot, place, name) {
+                Ok(stream) => {
+                    streams.push(stream);
+                    Wire::Stream(StreamId(streams.len() as u32 - 1))
+                }
+                Err(errno) => {
+                    let label = slot.service.label(slot.number).to_string();
+                    self.warnings.push(Warning::Pipe { label, errno });
+                    Wire::Inherit
+                }
+            }
+        };
+        let stdout = wire(ways.stdout, "stdout");
+        let stderr = match ways.stderr {
+            Some(way) => wire(way, "stderr"),
+            None => stdout,
+        };
+        let captured = [stdout, stderr].iter().any(|wire| matches!(wire, Wire::Stream(_)));
+        let ring = slot.service.output.ring as usize;
+        Desk { stdout, stderr, ring: (captured && ring > 0).then(|| Ring::new(ring)) }
+    }
+
+    fn stream(
+        &mut self,
+        slot: Slot<'_>,
+        place: Option<u32>,
+        name: &'static str,
+    ) -> Result<Stream, Errno> {
+        let service = slot.service;
+        let (reader, writer) = pipe::make()?;
+        if slot.pipe > 0 {
+            // Refused is fine: see `pipe::enlarge`.
+            let _ = pipe::enlarge(&writer, slot.pipe);
+        }
+        if let Some(uid) = service.setup.identity.as_ref().and_then(|identity| identity.uid) {
+            // Without the right to give it away, there is none to run as somebody else either.
+            let _ = pipe::give(&writer, Some(uid), None);
+        }
+        let firm = service.output.on_full == OnFull::Block;
+        let stalls = place.is_some_and(|id| self.places[id as usize].may_stall());
+        let rest = if place.is_some() && (firm || stalls) { HOLD } else { 0 };
+        Ok(Stream {
+            desk: slot.desk,
+            reader,
+            writer,
+            framer: self.framer(slot, place, name),
+            place,
+            firm,
+            rest: Vec::with_capacity(rest),
+            ending: None,
+            standing: Standing::Awake,
+            last: Instant::ZERO,
+            quick: 0,
+        })
+    }
+
+    fn framer(&mut self, slot: Slot<'_>, place: Option<u32>, name: &'static str) -> Framer {
+        let Some(id) = place else { return Framer::raw() };
+        let Slot { service, number, .. } = slot;
+        let output = &service.output;
+        let stamp = output.timestamp.as_ref().map(|format| match Stamp::new(format) {
+            Ok(stamp) => stamp,
+            Err(_) => {
+                self.warnings.push(Warning::Timestamp { format: format.clone() });
+                Stamp::default()
+            }
+        });
+        let stdout = self.places[id as usize].is_stdout();
+        let prefix = output.prefix.unwrap_or(stdout);
+        let label = prefix.then(|| service.label(number).to_string());
+        match (output.format, &stamp, &label) {
+            (Format::Json, ..) => {
+                let stamp = stamp.unwrap_or_default();
+                Framer::dressed(Frame::json(stamp, &service.name, number, name))
+            }
+            (Format::Text, None, None) if self.shares[id as usize] > 1 => Framer::whole(),
+            (Format::Text, None, None) => Framer::raw(),
+            (Format::Text, ..) => Framer::dressed(Frame::text(stamp, label.as_deref())),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Everything that is made once, before the first service starts: what fails here is told and nothing runs.
+
+use std::fmt;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+use log::warn;
+use mio::unix::SourceFd;
+use mio::{Interest, Poll};
+
+use super::signals::Single;
+use super::token::{CONTROL, Source};
+use super::{Images, Loop, ReadyList, Rest, Start};
+use crate::check::{Probes, notify};
+use crate::ctl::server::{BindError, Server};
+use crate::exit::{Errno, Pid};
+use crate::output::Output;
+use crate::plan::{InstanceId, Plan, Probe, Process, Service};
+use crate::supervisor::Supervisor;
+use crate::supervisor::journal::Journal;
+use crate::sys::daemon::{PidFile, Startup};
+use crate::sys::signals::SignalFd;
+use crate::sys::spawn::{Given, Image, Recipe, Spawner};
+use crate::sys::{boot, clock, fd, reap, signals};
+use crate::time::Instant;
+
+/// Why nothing was started.
+#[derive(Debug)]
+pub enum StartError {
+    /// Something the kernel would not give us.
+    Kernel(&'static str, Errno),
+    /// The same, from the standard library.
+    Io(&'static str, std::io::Error),
+    /// Another manager has the control socket.
+    Socket(BindError),
+    /// An instance's program can't be prepared.
+    Image(String, Errno),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Kernel(what, errno) => write!(f, "{what}: {errno}; nothing was started"),
+            StartError::Io(what, error) => write!(f, "{what}: {error}; nothing was started"),
+            StartError::Socket(error) => write!(f, "{error}; nothing was started"),
+            StartError::Image(label, errno) => {
+                write!(f, "{label}: can't be prepared: {errno}; nothing was started")
+            }
+        }
+    }
+}
+
+impl Loop {
+    /// Makes everything. In the order in which failures should be told.
+    pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
+        let Start { plan, config_path, foreground, control, startup, mut given } = start;
+        let started = clock::now();
+        given.files = fd::raise_file_limit();
+        let single = Single::new(&plan, given.terminal.is_some());
+        if single.as_ref().is_some_and(|single| single.job_control) {
+            signals::announce_stops(true);
+        }
+        if !boot::is_pid1() {
+            if let Err(errno) = reap::become_subreaper() {
+                warn!("orphans go to PID 1: can't become their reaper: {errno}");
+            }
+        }
+        let given = Rc::new(given);
+        let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
+        let signals = SignalFd::new().map_err(|errno| StartError::Kernel("signalfd", errno))?;
+        watch(&poll, signals.as_raw_fd(), Source::Signals)?;
+        let server = match control {
+            true => Some(serve(&plan, &poll, started)?),
+            false => None,
+        };
+        let (output, warnings) = Output::new(&plan, foreground, started);
+        warnings.iter().for_each(|warning| warn!("{warning}"));
+        for (stream, fd) in output.sources() {
+            watch(&poll, fd, Source::Output(stream.0))?;
+        }
+        let (listeners, listener_of) = listen(&plan, &poll)?;
+        let null = empty_input()?;
+        let images = paint(&plan, &given, &output, &listeners, &listener_of, null.as_raw_fd())?;
+        let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
+        let pid = Pid(std::process::id() as i32);
+        let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
+        let (instances, streams) = (plan.instances(), output.sources().count());
+        let level = plan.event_log.level;
+        let seed = clock::wall().0 ^ (pid.0 as u64) << 40;
+        let supervisor = Supervisor::new(plan, seed);
+        let this = Loop {
+            // One answer to each action of an event, and what the control server adds.
+            inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
+            journal: Journal::new(instances),
+            supervisor,
+            poll,
+            signals,
+            spawner,
+            images,
+            _null: null,
+            output,
+            probes: Probes::new(instances),
+            listeners,
+            listener_of,
+            server,
+            ready: ReadyList::new(streams),
+            lingering: Vec::with_capacity(instances),
+            reap_again: false,
+            single,
+            rest: Rest::NotYet,
+            given,
+            level,
+            started,
+            config_path,
+            pid_file,
+            pid,
+        };
+        Ok((this, startup))
+    }
+}
+
+fn serve(plan: &Plan, poll: &Poll, now: Instant) -> Result<Server, StartError> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    Server::new(&plan.settings, runtime, poll.registry(), CONTROL, now).map_err(StartError::Socket)
+}
+
+fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
+    poll.registry()
+        .register(&mut SourceFd(&fd), source.token(), Interest::READABLE)
+        .map_err(|error| StartError::Io("epoll", error))
+}
+
+/// A pid file that can't be written is a warning: the services matter more.
+fn write_pid(path: &str) -> Option<PidFile> {
+    PidFile::write(path)
+        .map_err(|errno| warn!("pid file {path}: {errno}; going on without it"))
+        .ok()
+}
+
+type Listeners = (Box<[(InstanceId, notify::Listener)]>, Box<[Option<u32>]>);
+
+/// A socket for each instance that says itself when it is ready.
+fn listen(plan: &Plan, poll: &Poll) -> Result<Listeners, StartError> {
+    let mut listeners = Vec::new();
+    let mut listener_of = Vec::with_capacity(plan.instances());
+    for (service, process) in processes(plan) {
+        if process.ready != Some(Probe::Notify) {
+            listener_of.push(None);
+            continue;
+        }
+        let user = service.setup.identity.as_ref().and_then(|identity| identity.uid);
+        let kernel =
+            |errno: nix::errno::Errno| StartError::Kernel("notify socket", Errno(errno as i32));
+        let listener = notify::Listener::new(user).map_err(kernel)?;
+        let index = listeners.len() as u32;
+        watch(poll, listener.fd().as_raw_fd(), Source::Notify(index))?;
+        listeners.push((InstanceId(listener_of.len() as u32), listener));
+        listener_of.push(Some(index));
+    }
+    Ok((listeners.into_boxed_slice(), listener_of.into_boxed_slice()))
+}
+
+/// Every instance's process, in the order of their numbers.
+fn processes(plan: &Plan) -> impl Iterator<Item = (&Service, &Process)> {
+    plan.services
+        .iter()
+        .flat_map(|service| service.processes.iter().map(move |process| (service, process)))
+}
+
+/// The images of all instances.
+fn paint(
+    plan: &Plan,
+    given: &Rc<Given>,
+    output: &Output,
+    listeners: &[(InstanceId, notify::Listener)],
+    listener_of: &[Option<u32>],
+    null: RawFd,
+) -> Result<Box<[Images]>, StartError> {
+    let mut images = Vec::with_capacity(plan.instances());
+    for service in &plan.services {
+        for (number, process) in (1u32..).zip(&service.processes) {
+            let instance = InstanceId(images.len() as u32);
+            let extra = extra(service, number, listener(listeners, listener_of, instance));
+            let (stdout, stderr) = output.stdio(instance);
+            let stdin = if plan.settings.single.is_some() { 0 } else { null };
+            let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
+            recipe.extra = &extra;
+            let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
+            let main = Image::new(given, &recipe).map_err(fail)?;
+            let probe = match &process.ready {
+                Some(Probe::Command(argv)) => {
+                    recipe.argv = argv;
+                    recipe.stdio[0] = null;
+                    Some(Image::new(given, &recipe).map_err(fail)?)
+                }
+                Some(Probe::Tcp(_) | Probe::Unix(_) | Probe::Notify) | None => None,
+            };
+            images.push(Images { main, probe });
+        }
+    }
+    Ok(images.into_boxed_slice())
+}
+
+/// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
+fn empty_input() -> Result<OwnedFd, StartError> {
+    let kernel = |errno| StartError::Kernel("/dev/null", Errno(errno as i32));
+    fd::open_null().or_else(|_| {
+        let pipe = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC);
+        pipe.map(|(read, _)| read).map_err(kernel)
+    })
+}
+
+fn listener<'a>(
+    listeners: &'a [(InstanceId, notify::Listener)],
+    listener_of: &[Option<u32>],
+    instance: InstanceId,
+) -> Option<&'a notify::Listener> {
+    let index = listener_of.get(instance.index()).copied().flatten()?;
+    listeners.get(index as usize).map(|(_, listener)| listener)
+}
+
+/// The variables that lar itself sets.
+fn extra(
+    service: &Service,
+    number: u32,
+    listener: Option<&notify::Listener>,
+) -> Vec<(String, String)> {
+    let mut extra = vec![];
+    if service.setup.session == crate::plan::Session::Own {
+        extra.push(("LAR_SERVICE".into(), service.name.clone()));
+        extra.push(("LAR_INSTANCE".into(), number.to_string()));
+    }
+    if let Some(Ok(address)) = listener.map(notify::Listener::address) {
+        extra.push(("NOTIFY_SOCKET".into(), address));
+    }
+    extra
+}

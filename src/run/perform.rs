@@ -1,0 +1,120 @@
+//! Doing what the core asks for.
+
+use log::{info, warn};
+
+use super::token::Source;
+use super::{Interest, Loop, SourceFd};
+use crate::check::Answer;
+use crate::exit::Errno;
+use crate::plan::InstanceId;
+use crate::signal::Signal;
+use crate::supervisor::{Action, Change, Event, Phase, Role, SignalTarget};
+use crate::sys::{clock, reap};
+use std::os::fd::AsRawFd;
+
+/// No such process: it has ended, and its exit is on the way.
+const ESRCH: Errno = Errno(3);
+
+impl Loop {
+    /// One action. What it leads to is queued for the core, never told it from here.
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { instance, role } => {
+                let event = self.spawn(instance, role);
+                self.inbox.push_back(event);
+            }
+            Action::Signal { instance, target, signal } => self.signal(instance, target, signal),
+            Action::Probe { instance } => self.begin_probe(instance),
+            Action::CancelProbe { instance } => self.probes.cancel(instance.index()),
+            Action::Changed(change) => self.tell(&change),
+            Action::Finish { code } => self.begin_ending(code),
+        }
+    }
+
+    /// Starts a process from its image. Nothing is allocated here, and no fd is made.
+    fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
+        const EINVAL: Errno = Errno(22);
+        let stage = crate::exit::Stage::Exec;
+        let failed = |(stage, errno)| Event::SpawnFailed { instance, role, stage, errno };
+        let Some(images) = self.images.get(instance.index()) else {
+            return failed((stage, EINVAL));
+        };
+        let image = match role {
+            Role::Main => {
+                self.output.before_spawn(instance);
+                let listener = self.listener_of.get(instance.index()).copied().flatten();
+                if let Some((_, listener)) =
+                    listener.and_then(|index| self.listeners.get_mut(index as usize))
+                {
+                    listener.reset();
+                }
+                Some(&images.main)
+            }
+            Role::Probe => images.probe.as_ref(),
+        };
+        let Some(image) = image else { return failed((stage, EINVAL)) };
+        match self.spawner.spawn(image) {
+            Ok(pid) => Event::Spawned { instance, role, pid },
+            Err(failure) => {
+                if role == Role::Probe {
+                    let label = self.supervisor.label(instance);
+                    let (stage, errno) = failure;
+                    warn!("{label}: readiness command: {errno} (stage {stage}); asked again");
+                }
+                failed(failure)
+            }
+        }
+    }
+
+    /// Sends a signal. That somebody has just ended is no failure: the exit comes next.
+    fn signal(&mut self, instance: InstanceId, target: SignalTarget, signal: Signal) {
+        let sent = match target {
+            SignalTarget::Process(pid) => reap::kill(pid, signal),
+            SignalTarget::Group(pid) => reap::kill_group(pid, signal),
+        };
+        match sent {
+            Ok(()) | Err(ESRCH) => {}
+            Err(errno) => {
+                let label = self.supervisor.label(instance);
+                warn!("{label}: {signal} could not be sent: {errno}; its deadline still holds");
+            }
+        }
+    }
+
+    /// Asks a readiness question that lar can ask by itself.
+    fn begin_probe(&mut self, instance: InstanceId) {
+        let viewed = self.supervisor.instance(instance);
+        let service = self.supervisor.plan().service(viewed.service);
+        let process = service.processes.get(viewed.number as usize - 1);
+        let Some(probe) = process.and_then(|process| process.ready.as_ref()) else { return };
+        let ready = match self.probes.begin(instance.index(), probe) {
+            Answer::Now(ready) => ready,
+            Answer::Later(fd) => {
+                let token = Source::Probe(instance.0).token();
+                let mut source = SourceFd(&fd.as_raw_fd());
+                // The kernel forgets the registration when the connection is closed.
+                if self.poll.registry().register(&mut source, token, Interest::WRITABLE).is_ok() {
+                    return;
+                }
+                self.probes.cancel(instance.index());
+                false
+            }
+        };
+        self.inbox.push_back(Event::Probed { instance, ready });
+    }
+
+    /// The one place where the lives of services are logged and noted.
+    fn tell(&mut self, change: &Change) {
+        let line = self.supervisor.describe(change);
+        match change.to {
+            Phase::Backoff | Phase::Cooldown | Phase::Failed => warn!("{line}"),
+            Phase::Stopped
+            | Phase::Waiting
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Exited => info!("{line}"),
+        }
+        self.journal.record(*change, clock::wall().since_epoch());
+    }
+}

@@ -1,0 +1,75 @@
+//! From SIGCHLD to exits: everybody who has ended is reaped, children and orphans alike.
+
+use log::warn;
+
+use super::{Loop, REAPS};
+use crate::exit::Pid;
+use crate::signal::Signal;
+use crate::supervisor::{Event, Role};
+use crate::sys::{clock, reap};
+
+impl Loop {
+    /// Reaps until none is left (or it is the others' turn). One at a time: its exit is handled before the next
+    /// is looked at, because a pid is free for reuse from its reaping on.
+    pub(super) fn reap(&mut self) {
+        self.reap_again = false;
+        for _ in 0..REAPS {
+            let Some(pid) = reap::next() else { return self.look_after_groups() };
+            self.reap_one(pid);
+        }
+        self.reap_again = true;
+        self.look_after_groups();
+    }
+
+    fn reap_one(&mut self, pid: Pid) {
+        let owner = self.supervisor.owner(pid);
+        let clears = self.supervisor.kills_group(pid);
+        if clears {
+            // Before the leader is reaped: afterwards the group's number may be somebody else's.
+            // ESRCH and EPERM leave nothing to do: whoever is left is reported as lingering below.
+            let _ = reap::kill_group(pid, Signal::KILL);
+        }
+        if let Some((instance, Role::Main)) = owner {
+            self.output.drain(instance, clock::now(), clock::wall());
+            self.report_output();
+        }
+        let Some(status) = reap::reap(pid) else { return };
+        let lingering = clears && !reap::group_is_empty(pid);
+        if let Some((instance, Role::Main)) = owner {
+            self.note_late_failure(instance.index());
+            if lingering {
+                self.lingering.push((pid, instance));
+            }
+        }
+        self.inbox.push_back(Event::Exited { pid, status, lingering });
+        self.digest();
+    }
+
+    /// A child of `spawn fork` that never became its program says so only now.
+    fn note_late_failure(&mut self, index: usize) {
+        let failure = self.images.get(index).and_then(|images| images.main.failure());
+        if let Some((stage, errno)) = failure {
+            let label = self.supervisor.label(crate::plan::InstanceId(index as u32));
+            warn!("{label}: {errno} (stage {stage})");
+        }
+    }
+
+    /// Tells the core which lingering groups are gone.
+    fn look_after_groups(&mut self) {
+        let mut at = 0;
+        while let Some(&(pid, instance)) = self.lingering.get(at) {
+            if reap::group_is_empty(pid) {
+                self.lingering.swap_remove(at);
+                self.inbox.push_back(Event::GroupGone { instance });
+                self.digest();
+            } else {
+                at += 1;
+            }
+        }
+        if let Some(single) = &self.single {
+            if single.job_control {
+                self.look_after_stops();
+            }
+        }
+    }
+}

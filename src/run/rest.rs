@@ -1,0 +1,170 @@
+//! The end: the services are down; what is left is asked to go, then made to, and lar goes last.
+//!
+//! As PID 1 everything in the namespace is ours, and kill(-1) reaches it. Otherwise it must never be used: what
+//! lar has adopted is found by its parent, one generation at a time.
+
+use log::{info, warn};
+
+use super::{LAST_WORDS, Loop};
+use crate::exit::Pid;
+use crate::signal::Signal;
+use crate::sys::{boot, clock, reap};
+use crate::time::{Duration, Human, Instant};
+
+/// How long what is left has between TERM and KILL: a runtime that wants us gone within 10 s must not have to
+/// do it itself.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How long lar waits after KILL: what is still there then hangs in the kernel.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+
+/// Where Kubernetes looks for the cause of a container's end.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// How far the end is.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// The services run.
+    NotYet,
+    /// What is left was sent TERM; KILL comes then.
+    Asked { code: u8, kill_at: Instant, told: Vec<Pid> },
+    /// What is left was sent KILL; it is not waited for any longer then.
+    Killed { code: u8, until: Instant },
+    /// Nothing is left.
+    Over { code: u8 },
+}
+
+impl Rest {
+    /// The exit code, once nothing is left.
+    pub(super) fn over(&self) -> Option<u8> {
+        match self {
+            Rest::Over { code } => Some(*code),
+            Rest::NotYet | Rest::Asked { .. } | Rest::Killed { .. } => None,
+        }
+    }
+
+    /// When something is to be done.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match *self {
+            Rest::Asked { kill_at, .. } => Some(kill_at),
+            Rest::Killed { until, .. } => Some(until),
+            Rest::NotYet | Rest::Over { .. } => None,
+        }
+    }
+}
+
+impl Loop {
+    /// The services are down.
+    pub(super) fn begin_ending(&mut self, code: u8) {
+        let code = self.single.as_ref().map_or(code, |single| single.remapped(code));
+        let grace = match self.supervisor.plan().settings.single.as_ref() {
+            Some(single) => single.grace.unwrap_or(GRACE),
+            None => GRACE,
+        };
+        self.rest = Rest::Asked { code, kill_at: clock::now() + grace, told: Vec::new() };
+        self.reap_again = true;
+        self.go_on_ending(clock::now());
+    }
+
+    /// Looks whether anything is left, and sends what is due.
+    pub(super) fn go_on_ending(&mut self, now: Instant) {
+        let (code, due) = match self.rest {
+            Rest::NotYet | Rest::Over { .. } => return,
+            Rest::Asked { code, kill_at, .. } => (code, now >= kill_at),
+            Rest::Killed { code, until } => (code, now >= until),
+        };
+        if !reap::has_children() {
+            self.rest = Rest::Over { code };
+            return;
+        }
+        match (&mut self.rest, due) {
+            (Rest::Asked { told, .. }, false) => ask(told),
+            (Rest::Asked { .. }, true) => {
+                info!("what is left did not go within its grace time; sending SIGKILL");
+                self.rest = Rest::Killed { code, until: now + AFTER_KILL };
+                kill();
+            }
+            (Rest::Killed { .. }, false) => kill(),
+            (Rest::Killed { .. }, true) => {
+                warn!("some processes do not even go after SIGKILL; leaving without them");
+                self.rest = Rest::Over { code };
+            }
+            (Rest::NotYet | Rest::Over { .. }, _) => {}
+        }
+    }
+
+    /// The last things: output is passed on, files are removed, the cause is told.
+    pub(super) fn end(mut self, code: u8) -> u8 {
+        let up = Human(clock::now().since(self.started));
+        info!("the manager ends with exit code {code}, after {up}");
+        self.output.close(LAST_WORDS, clock::now(), clock::wall());
+        self.report_output();
+        if boot::is_pid1() {
+            let why = format!("lar: exit code {code} after {up}: {}\n", self.last_words());
+            // Only where somebody has put it there for us; if it can't be written, nobody reads it.
+            if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(TERMINATION_LOG) {
+                let _ = std::io::Write::write_all(&mut file, why.as_bytes());
+            }
+        }
+        if let Some(file) = self.pid_file.take() {
+            file.remove();
+        }
+        code
+    }
+
+    /// What the service that matters most came to: the main or a critical one that failed, else the first.
+    fn last_words(&self) -> String {
+        let plan = self.supervisor.plan();
+        let weight = |id: &crate::plan::InstanceId| {
+            let instance = self.supervisor.instance(*id);
+            let service = plan.service(instance.service);
+            let failed = !instance.last_exit.is_some_and(|status| status.success());
+            (service.main, service.critical && failed, failed)
+        };
+        let Some(id) = self.supervisor.instances().rev().max_by_key(weight) else {
+            return "no services".into();
+        };
+        let (label, instance) = (self.supervisor.label(id), self.supervisor.instance(id));
+        let why = self.supervisor.describe_cause(id, instance.cause);
+        format!("{label} is {}: {why}", instance.phase.word())
+    }
+}
+
+/// TERM for all that is left and was not told yet. A process whose parent has just gone is ours only now.
+fn ask(told: &mut Vec<Pid>) {
+    if boot::is_pid1() {
+        if told.is_empty() {
+            told.push(Pid(1));
+            send_all(Signal::TERM);
+            send_all(Signal::CONT);
+        }
+        return;
+    }
+    for pid in reap::children().unwrap_or_default() {
+        if !told.contains(&pid) {
+            told.push(pid);
+            // ESRCH: gone meanwhile. EPERM: not ours to end, and left to whoever adopts it.
+            let _ = reap::kill(pid, Signal::TERM);
+            let _ = reap::kill(pid, Signal::CONT);
+        }
+    }
+}
+
+/// KILL for all that is left.
+fn kill() {
+    if boot::is_pid1() {
+        return send_all(Signal::KILL);
+    }
+    let Some(children) = reap::children() else {
+        warn!("without /proc, orphans can't be found; they are left behind");
+        return;
+    };
+    for pid in children {
+        let _ = reap::kill(pid, Signal::KILL); // as in `ask`
+    }
+}
+
+/// To everything in our namespace; ESRCH if that is nothing.
+fn send_all(signal: Signal) {
+    let _ = reap::kill_all(signal);
+}

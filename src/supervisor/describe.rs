@@ -1,0 +1,97 @@
+//! The core's changes in words: the event log, `ctl events` and `ctl why` all say the same.
+
+use core::fmt;
+
+use crate::exit::Stage;
+use crate::plan::InstanceId;
+use crate::supervisor::Supervisor;
+use crate::supervisor::event::{Cause, Change, Verb};
+use crate::time::Human;
+
+/// `db: running -> backoff: exit status 1 after 3s; next try in 400ms`
+pub struct Line<'a> {
+    supervisor: &'a Supervisor,
+    change: &'a Change,
+}
+
+/// `exit status 1 after 3s`
+pub struct Why<'a> {
+    supervisor: &'a Supervisor,
+    instance: InstanceId,
+    cause: Cause,
+}
+
+impl Supervisor {
+    /// A change, as a line of the event log.
+    pub fn describe<'a>(&'a self, change: &'a Change) -> Line<'a> {
+        Line { supervisor: self, change }
+    }
+
+    /// Why an instance changed.
+    pub fn describe_cause(&self, instance: InstanceId, cause: Cause) -> Why<'_> {
+        Why { supervisor: self, instance, cause }
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Change { instance, from, to, cause, pid, next, .. } = *self.change;
+        let why = self.supervisor.describe_cause(instance, cause);
+        let label = self.supervisor.label(instance);
+        write!(f, "{label}: {} -> {}: {why}", from.word(), to.word())?;
+        if let (Cause::Spawned, Some(pid)) = (cause, pid) {
+            write!(f, ", pid {pid}")?;
+        }
+        match next {
+            Some(next) => write!(f, "; next try in {}", Human(next)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.supervisor.plan();
+        match self.cause {
+            Cause::Boot => f.write_str("starts at boot"),
+            Cause::Operator(verb) => match verb {
+                Verb::Start => f.write_str("start was ordered"),
+                Verb::Stop => f.write_str("stop was ordered"),
+                Verb::Restart => f.write_str("restart was ordered"),
+                Verb::Clear => f.write_str("clear was ordered"),
+                Verb::Kill(signal) => write!(f, "{signal} was ordered"),
+            },
+            Cause::NeededBy(id) => write!(f, "needed by {}", plan.service(id).name),
+            Cause::WaitsFor(id) => write!(f, "waits for {}", plan.service(id).name),
+            Cause::DependenciesReady => f.write_str("what it waited for is ready"),
+            Cause::DependencyFailed(id) => {
+                write!(f, "requires {}, which ended for good", plan.service(id).name)
+            }
+            Cause::RestartWith(id) => write!(f, "restarts with {}", plan.service(id).name),
+            Cause::Spawned => f.write_str("spawned"),
+            Cause::Ready => f.write_str("ready"),
+            Cause::SpawnFailed(stage, errno) => {
+                write!(f, "{stage}")?;
+                if stage == Stage::Exec {
+                    write!(f, " {}", self.program())?;
+                }
+                write!(f, ": {errno} (stage {stage})")
+            }
+            Cause::StartTimeout => f.write_str("not ready within its start-timeout"),
+            Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
+            Cause::GroupGone => f.write_str("the rest of its process group is gone"),
+            Cause::Retry => f.write_str("tries again"),
+            Cause::Shutdown => f.write_str("the manager ends"),
+        }
+    }
+}
+
+impl Why<'_> {
+    /// The program's name as configured.
+    fn program(&self) -> &str {
+        let instance = self.supervisor.instance(self.instance);
+        let processes = &self.supervisor.plan().service(instance.service).processes;
+        let process = processes.get(instance.number as usize - 1);
+        process.and_then(|process| process.argv.first()).map_or("", |word| word.as_str())
+    }
+}

@@ -1,0 +1,412 @@
+//! What each event does in each state. Every pair is written out; where nothing is to be done, that stands
+//! there too.
+
+use crate::exit::{Errno, ExitStatus, Pid, Stage};
+use crate::plan::{InstanceId, Kind, Probe, Restart};
+use crate::signal::Signal;
+use crate::supervisor::Supervisor;
+use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
+use crate::supervisor::state::{Asking, Reason, State, Then};
+use crate::time::Instant;
+
+impl Supervisor {
+    /// The main process runs.
+    pub(super) fn spawned(&mut self, now: Instant, id: InstanceId, pid: Pid) {
+        match self.slots[id.index()].state {
+            State::Spawning => {
+                self.pids.insert(pid, (id, Role::Main));
+                self.slots[id.index()].last_spawn = Some(now);
+                let state = self.first_state(now, id, pid);
+                self.enter(now, id, state, Cause::Spawned);
+                if !self.slots[id.index()].wanted_up {
+                    self.stop_when_free(now, id, self.stop_cause());
+                }
+            }
+            // Nobody asked for it: it is not taken on. It will be reaped as an orphan.
+            State::Stopped
+            | State::Waiting
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {
+                let target = SignalTarget::Process(pid);
+                self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
+            }
+        }
+    }
+
+    /// What an instance is when its process has just been made.
+    fn first_state(&self, now: Instant, id: InstanceId, pid: Pid) -> State {
+        let service = self.service(id);
+        let asking = match (service.kind, self.probe_of(id)) {
+            (Kind::Oneshot, _) | (Kind::Simple, Some(Probe::Notify)) => Asking::Listening,
+            (Kind::Simple, None) => return State::Running { pid, spawned: now },
+            (Kind::Simple, Some(_)) => {
+                Asking::Due(now + self.ready_interval(id).min(super::FIRST_PROBE))
+            }
+        };
+        let deadline = service.start_timeout.map(|timeout| now + timeout);
+        State::Starting { pid, spawned: now, deadline, asking }
+    }
+
+    /// The main process could not be started.
+    pub(super) fn spawn_failed(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        stage: Stage,
+        errno: Errno,
+    ) {
+        match self.slots[id.index()].state {
+            State::Spawning => {
+                self.slots[id.index()].last_spawn = Some(now);
+                let cause = Cause::SpawnFailed(stage, errno);
+                let then = match self.slots[id.index()].wanted_up {
+                    true => self.death(now, id, super::Duration::ZERO, None),
+                    false => Then::Stop,
+                };
+                // See SPAWN_RETRY_MIN: a failed spawn is never tried again within the same moment.
+                let then = match then {
+                    Then::Start => Then::Backoff(now + super::SPAWN_RETRY_MIN),
+                    other => other,
+                };
+                self.go_on(now, id, then, cause);
+            }
+            State::Stopped
+            | State::Waiting
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {} // nobody asked for it
+        }
+    }
+
+    /// The main process has ended and was reaped.
+    pub(super) fn exited(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        status: ExitStatus,
+        lingering: bool,
+    ) {
+        let slot = &mut self.slots[id.index()];
+        slot.last_exit = Some(status);
+        let wanted_up = slot.wanted_up;
+        let (then, life) = match slot.state {
+            State::Starting { spawned, .. } | State::Running { spawned, .. } => {
+                let life = now.since(spawned);
+                match wanted_up {
+                    true => (self.death(now, id, life, Some(status)), life),
+                    false => (Then::Stop, life), // it only waited for its turn
+                }
+            }
+            State::Stopping { spawned, reason, .. } => {
+                let life = now.since(spawned);
+                let then = match (wanted_up, reason) {
+                    (false, _) => Then::Stop,
+                    (true, Reason::Asked | Reason::Companion(_)) => Then::Start,
+                    (true, Reason::StartTimeout) => {
+                        self.death(now, id, super::Duration::ZERO, None)
+                    }
+                };
+                (then, life)
+            }
+            // The pid table knows only processes of the three states above.
+            State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => return,
+        };
+        self.cancel_probe(id);
+        let cause = Cause::Exited(status, life);
+        if wanted_up {
+            self.restart_companions(now, self.slots[id.index()].service);
+        }
+        match lingering {
+            true => {
+                let until = now + super::CLEARING_MAX;
+                self.enter(now, id, State::Clearing { until, then }, cause);
+            }
+            false => self.go_on(now, id, then, cause),
+        }
+    }
+
+    /// The last process of its group is gone.
+    pub(super) fn group_gone(&mut self, now: Instant, id: InstanceId) {
+        match self.slots[id.index()].state {
+            State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
+            State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {} // given up on before
+        }
+    }
+
+    /// READY=1.
+    pub(super) fn notified(&mut self, now: Instant, id: InstanceId) {
+        let listens = matches!(self.probe_of(id), Some(Probe::Notify));
+        match self.slots[id.index()].state {
+            State::Starting { pid, spawned, .. } if listens => {
+                self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
+            }
+            // Ready on its way down, said again, or not asked for.
+            State::Starting { .. }
+            | State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {}
+        }
+    }
+
+    /// A probe has its answer.
+    pub(super) fn probed(&mut self, now: Instant, id: InstanceId, ready: bool) {
+        let again = now + self.ready_interval(id);
+        match self.slots[id.index()].state {
+            State::Starting { pid, spawned, asking: Asking::Asked(_), .. } => {
+                if ready {
+                    self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
+                } else {
+                    self.ask_again(id, again);
+                }
+            }
+            // An answer to a question that was taken back.
+            State::Starting { .. }
+            | State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {}
+        }
+    }
+
+    /// A probe command runs.
+    pub(super) fn probe_spawned(&mut self, id: InstanceId, pid: Pid) {
+        let slot = &mut self.slots[id.index()];
+        let asked = matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. });
+        if slot.probe.is_none() {
+            slot.probe = Some(pid);
+            self.pids.insert(pid, (id, Role::Probe));
+        }
+        if !asked {
+            let target = SignalTarget::Process(pid);
+            self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
+        }
+    }
+
+    /// A probe command has ended.
+    pub(super) fn probe_exited(&mut self, now: Instant, id: InstanceId, status: ExitStatus) {
+        self.slots[id.index()].probe = None;
+        self.probed(now, id, status.success());
+    }
+
+    /// Its deadline has passed.
+    pub(super) fn due(&mut self, now: Instant, id: InstanceId) {
+        match self.slots[id.index()].state {
+            State::Starting { deadline: Some(deadline), .. } if deadline <= now => {
+                self.begin_stop(now, id, Reason::StartTimeout, Cause::StartTimeout);
+            }
+            State::Starting { asking: Asking::Due(_), .. } => self.ask(now, id),
+            State::Starting { asking: Asking::Asked(_), .. } => {
+                self.cancel_probe(id);
+                self.probed(now, id, false);
+            }
+            State::Stopping { .. } => self.climb(now, id, None),
+            State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
+            State::Backoff { .. } | State::Cooldown { .. } => {
+                self.start_when_free(now, id, Cause::Retry);
+            }
+            State::Starting { asking: Asking::Listening, .. }
+            | State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Running { .. }
+            | State::Exited { .. }
+            | State::Failed => {} // no deadline
+        }
+    }
+
+    /// An operator wants something of it.
+    pub(super) fn order(&mut self, now: Instant, id: InstanceId, verb: Verb, ticket: Ticket) {
+        if !matches!(verb, Verb::Kill(_)) {
+            self.slots[id.index()].ticket = ticket;
+        }
+        let cause = Cause::Operator(verb);
+        match verb {
+            Verb::Start => self.start(now, id, cause),
+            Verb::Stop => self.stop(now, id, cause),
+            Verb::Restart => self.restart(now, id),
+            Verb::Clear => self.clear(now, id),
+            Verb::Kill(signal) => self.kill(id, signal),
+        }
+    }
+
+    /// It is wanted up, and what it needs with it. At the manager's end nothing is.
+    pub(super) fn start(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        if self.ending.begun() {
+            return;
+        }
+        self.want(id, true);
+        self.pull(now, self.slots[id.index()].service);
+        self.start_alone(now, id, cause);
+    }
+
+    /// It is wanted up; what it needs was seen to.
+    pub(super) fn start_alone(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        match self.slots[id.index()].state {
+            State::Stopped | State::Failed | State::Backoff { .. } | State::Cooldown { .. } => {
+                self.slots[id.index()].history.clear();
+                self.start_when_free(now, id, cause);
+            }
+            State::Waiting => self.start_when_free(now, id, cause),
+            State::Exited { .. } if self.is_up(id) => {} // a one-shot that did its work
+            State::Exited { .. } => {
+                self.slots[id.index()].history.clear();
+                self.start_when_free(now, id, cause);
+            }
+            // Up, or will be: what was to come after it is forgotten.
+            State::Spawning | State::Starting { .. } | State::Running { .. } => {}
+            State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
+            State::Clearing { .. } => self.go_on_with(id, Then::Start),
+        }
+    }
+
+    /// It is wanted down, and stays so.
+    pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        self.want(id, false);
+        match self.slots[id.index()].state {
+            State::Stopped | State::Spawning => {} // down, or `spawned` will see to it
+            State::Waiting
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => self.enter(now, id, State::Stopped, cause),
+            State::Starting { .. } | State::Running { .. } => self.stop_when_free(now, id, cause),
+            State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
+            State::Clearing { .. } => self.go_on_with(id, Then::Stop),
+        }
+    }
+
+    /// It is stopped, if it is up, and started again. No death.
+    fn restart(&mut self, now: Instant, id: InstanceId) {
+        if self.ending.begun() {
+            return;
+        }
+        let cause = Cause::Operator(Verb::Restart);
+        match self.slots[id.index()].state {
+            State::Starting { .. } | State::Running { .. } => {
+                self.want(id, true);
+                self.slots[id.index()].history.clear();
+                self.begin_stop(now, id, Reason::Asked, cause);
+            }
+            State::Exited { .. } => {
+                // A one-shot that did its work is the one case in which `start` would leave it alone.
+                self.slots[id.index()].history.clear();
+                self.want(id, true);
+                self.pull(now, self.slots[id.index()].service);
+                self.start_when_free(now, id, cause);
+            }
+            State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Stopping { .. }
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Failed => self.start(now, id, cause),
+        }
+    }
+
+    /// Its deaths are forgotten; a wait ends now, and what had failed is tried again.
+    fn clear(&mut self, now: Instant, id: InstanceId) {
+        let cause = Cause::Operator(Verb::Clear);
+        self.slots[id.index()].history.clear();
+        match self.slots[id.index()].state {
+            State::Backoff { .. } | State::Cooldown { .. } => self.start_when_free(now, id, cause),
+            State::Failed => self.start(now, id, cause),
+            State::Clearing {
+                then: Then::Backoff(_) | Then::Cooldown(_) | Then::GiveUp, ..
+            } => {
+                self.go_on_with(id, Then::Start);
+            }
+            State::Clearing { then: Then::Stop | Then::Start | Then::Leave(_), .. }
+            | State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Exited { .. } => {}
+        }
+    }
+
+    /// A signal for its main process. A death that follows counts as one.
+    fn kill(&mut self, id: InstanceId, signal: Signal) {
+        if let Some((pid, _)) = self.slots[id.index()].state.process() {
+            let target = SignalTarget::Process(pid);
+            self.push(Action::Signal { instance: id, target, signal });
+        }
+    }
+
+    /// A signal that lar got and that is for the program (single-program mode).
+    pub(super) fn forward(&mut self, now: Instant, id: InstanceId, signal: Signal) {
+        let Some(single) = self.plan.settings.single.as_ref() else { return };
+        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+        let bounded = single.grace.is_some() || !single.drain.is_zero();
+        let restarts = self.service(id).rules.restart != Restart::Never;
+        let group = single.group;
+        match self.slots[id.index()].state {
+            // With a time limit, or when the program would be started again, it is a request to end.
+            State::Starting { .. } | State::Running { .. } if ends && (bounded || restarts) => {
+                self.shut_down_with(now, Some(signal));
+            }
+            State::Starting { pid, .. }
+            | State::Running { pid, .. }
+            | State::Stopping { pid, .. } => {
+                let target =
+                    if group { SignalTarget::Group(pid) } else { SignalTarget::Process(pid) };
+                self.push(Action::Signal { instance: id, target, signal });
+            }
+            State::Stopped
+            | State::Waiting
+            | State::Spawning
+            | State::Clearing { .. }
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => {
+                if ends {
+                    self.shut_down_with(now, Some(signal)); // nobody to pass it on to
+                }
+            }
+        }
+    }
+}

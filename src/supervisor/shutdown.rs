@@ -1,0 +1,247 @@
+//! When the manager ends, how, and with which exit code.
+
+use crate::exit::{Errno, Stage};
+use crate::plan::{ExitPolicy, InstanceId, KillMode, Plan};
+use crate::signal::Signal;
+use crate::supervisor::Supervisor;
+use crate::supervisor::event::{Action, Cause, SignalTarget, Verb};
+use crate::supervisor::state::{Reason, State, Then};
+use crate::time::{Duration, Instant};
+
+/// How long an orderly end may take if nobody says: long enough for a database.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long lar waits after the last KILL. What has not gone by then hangs in the kernel.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// How the exit code is found when the program itself could not be executed: as shells do it.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+const ENOENT: Errno = Errno(2);
+
+/// What is known about the end.
+pub(super) struct Ending {
+    policy: ExitPolicy,
+    timeout: Duration,
+    progress: Progress,
+    /// The exit policy's decision, until it is acted on.
+    verdict: Option<u8>,
+    /// Instances that are not at rest.
+    live: i64,
+    /// Instances that have a process, or what one left behind.
+    busy: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Progress {
+    /// It runs on.
+    Running,
+    /// Everything is being stopped, with this exit code if one is fixed.
+    Stopping { code: Option<u8>, killed: bool },
+    /// All that is left was sent KILL.
+    Killing { code: Option<u8> },
+    /// `Finish` was said.
+    Finished,
+}
+
+impl Ending {
+    pub(super) fn new(plan: &Plan) -> Ending {
+        let main = plan.services.iter().any(|service| service.main);
+        let usual = if main { ExitPolicy::Main } else { ExitPolicy::Critical };
+        Ending {
+            policy: plan.settings.exit_policy.unwrap_or(usual),
+            timeout: plan.settings.shutdown_timeout.unwrap_or(TIMEOUT),
+            progress: Progress::Running,
+            verdict: None,
+            live: 0,
+            busy: 0,
+        }
+    }
+
+    pub(super) fn begun(&self) -> bool {
+        self.progress != Progress::Running
+    }
+
+    /// Counts an instance in (`by` 1) or out (-1).
+    pub(super) fn count(&mut self, state: &State, by: i64) {
+        if !state.at_rest() {
+            self.live += by;
+        }
+        if state.busy() {
+            self.busy += by;
+        }
+    }
+
+    /// A process did not end by itself.
+    pub(super) fn note_kill(&mut self) {
+        if let Progress::Stopping { killed, .. } = &mut self.progress {
+            *killed = true;
+        }
+    }
+}
+
+impl Supervisor {
+    /// An instance has just ended for good: does the manager end with it?
+    pub(super) fn judge(&mut self, id: InstanceId) {
+        let slot = &self.slots[id.index()];
+        let service = self.plan.service(slot.service);
+        let code = self.code_of(id);
+        let nothing_left = self.ending.live == 0 && !self.anything_held();
+        let verdict = match self.ending.policy {
+            ExitPolicy::Never => None,
+            ExitPolicy::Main => {
+                let rest = |id: InstanceId| self.slots[id.index()].state.at_rest();
+                let over = service.main && self.instances_of(slot.service).all(rest);
+                over.then_some(code)
+            }
+            ExitPolicy::Critical if service.critical && code != 0 => Some(code),
+            ExitPolicy::Critical | ExitPolicy::All => nothing_left.then(|| self.worst_code()),
+        };
+        self.ending.verdict = self.ending.verdict.or(verdict);
+    }
+
+    /// Whether an operator keeps something stopped, who may want to start it again.
+    fn anything_held(&self) -> bool {
+        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.ticket.0 != 0)
+    }
+
+    /// The first code other than 0, in the order of the file; 0 if there is none.
+    fn worst_code(&self) -> u8 {
+        self.instances().map(|id| self.code_of(id)).find(|&code| code != 0).unwrap_or(0)
+    }
+
+    /// The exit code that an instance at rest stands for.
+    fn code_of(&self, id: InstanceId) -> u8 {
+        let slot = &self.slots[id.index()];
+        let governed = self.service(id).rules.governor_first;
+        match (slot.state, slot.cause) {
+            (State::Exited { status }, _) => status.shell_code(),
+            (State::Failed, Cause::SpawnFailed(Stage::Exec, ENOENT)) => NOT_FOUND,
+            (State::Failed, Cause::SpawnFailed(..)) => NOT_EXECUTABLE,
+            (State::Failed, Cause::Exited(status, _)) if !governed => status.shell_code().max(1),
+            (State::Failed, _) => 1,
+            _ => 0,
+        }
+    }
+
+    /// The manager is asked to end; asked again, it does not wait any longer.
+    pub(super) fn shut_down(&mut self, now: Instant) {
+        self.shut_down_with(now, None);
+    }
+
+    /// The same, with another signal for the first rung (single-program mode).
+    pub(super) fn shut_down_with(&mut self, now: Instant, signal: Option<Signal>) {
+        match self.ending.progress {
+            Progress::Running => self.begin_end(now, None, signal),
+            Progress::Stopping { .. } => self.shutdown_overdue(now),
+            Progress::Killing { .. } | Progress::Finished => {}
+        }
+    }
+
+    /// All is wanted down first, so that each stop sees who else is on the way down.
+    fn begin_end(&mut self, now: Instant, code: Option<u8>, signal: Option<Signal>) {
+        self.ending.progress = Progress::Stopping { code, killed: false };
+        self.deadlines.set(self.slots.len(), Some(now + self.ending.timeout));
+        for id in self.instances() {
+            self.want(id, false);
+        }
+        for id in self.instances() {
+            match self.slots[id.index()].state {
+                State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
+                    self.enter(now, id, State::Stopped, Cause::Shutdown);
+                }
+                State::Starting { .. } | State::Running { .. } => match signal {
+                    None => self.stop_when_free(now, id, Cause::Shutdown),
+                    Some(_) => {
+                        let (reason, cause) = (Reason::Asked, Cause::Shutdown);
+                        self.begin_stop_with(now, id, reason, cause, signal);
+                    }
+                },
+                State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
+                State::Clearing { .. } => self.go_on_with(id, Then::Stop),
+                State::Spawning => {} // `spawned` will see to it
+                State::Stopped | State::Exited { .. } | State::Failed => {}
+            }
+        }
+    }
+
+    /// Its time is up: KILL for all that is left; a little later lar goes without.
+    pub(super) fn shutdown_overdue(&mut self, now: Instant) {
+        match self.ending.progress {
+            Progress::Running | Progress::Finished => {
+                self.deadlines.set(self.slots.len(), None);
+            }
+            Progress::Stopping { code, .. } => {
+                self.ending.progress = Progress::Killing { code };
+                self.deadlines.set(self.slots.len(), Some(now + LAST_WAIT));
+                for id in self.instances() {
+                    self.kill_at_end(now, id);
+                }
+            }
+            Progress::Killing { code } => self.finish(code, true),
+        }
+    }
+
+    fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
+        let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
+        let service = self.service(id);
+        let after_last = service.stop.rungs.len() + 1;
+        let target = match service.kill_mode {
+            KillMode::Mixed | KillMode::Group => SignalTarget::Group(pid),
+            KillMode::Process => SignalTarget::Process(pid),
+        };
+        self.cancel_probe(id);
+        let reason = Reason::Asked;
+        let state = State::Stopping { pid, spawned, rung: after_last, until: None, reason };
+        self.enter(now, id, state, Cause::Shutdown);
+        self.signal_for_stop(id, target, Signal::KILL);
+    }
+
+    /// Acts on what the exit policy decided, and says `Finish` once nothing is left.
+    pub(super) fn end_if_due(&mut self, now: Instant) {
+        if let Some(code) = self.ending.verdict.take()
+            && self.ending.progress == Progress::Running
+        {
+            self.begin_end(now, Some(code), None);
+            self.propagate(now);
+        }
+        match self.ending.progress {
+            Progress::Stopping { code, killed } if self.ending.busy == 0 => {
+                self.finish(code, killed);
+            }
+            Progress::Killing { code } if self.ending.busy == 0 => self.finish(code, true),
+            Progress::Running
+            | Progress::Stopping { .. }
+            | Progress::Killing { .. }
+            | Progress::Finished => {}
+        }
+    }
+
+    fn finish(&mut self, code: Option<u8>, killed: bool) {
+        self.ending.progress = Progress::Finished;
+        self.deadlines.set(self.slots.len(), None);
+        let code = code.unwrap_or_else(|| self.code_when_asked(killed));
+        self.push(Action::Finish { code });
+    }
+
+    /// The exit code of an end that was asked for.
+    fn code_when_asked(&self, killed: bool) -> u8 {
+        if self.ending.policy != ExitPolicy::Main {
+            return killed.into();
+        }
+        let main = self.instances().filter(|&id| self.service(id).main);
+        let code = |id: InstanceId| match self.slots[id.index()].state {
+            State::Exited { .. } | State::Failed => self.code_of(id),
+            _ => self.slots[id.index()].last_exit.map_or(0, |status| status.shell_code()),
+        };
+        main.map(code).find(|&code| code != 0).unwrap_or(0)
+    }
+
+    /// Why a stop that comes only now was asked for.
+    pub(super) fn stop_cause(&self) -> Cause {
+        match self.ending.begun() {
+            true => Cause::Shutdown,
+            false => Cause::Operator(Verb::Stop),
+        }
+    }
+}

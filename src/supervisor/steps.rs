@@ -1,0 +1,408 @@
+//! The moves between states: what `service` decides is done here, in one way each.
+
+use crate::exit::ExitStatus;
+use crate::plan::{InstanceId, KillMode, Probe, ServiceId, Start};
+use crate::signal::Signal;
+use crate::supervisor::Supervisor;
+use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
+use crate::supervisor::policy::{self, Verdict};
+use crate::supervisor::state::{Asking, Reason, State, Then};
+use crate::time::{Duration, Instant};
+
+impl Supervisor {
+    /// Everything that starts at boot is wanted up, then started in order: an `after` must see what is
+    /// wanted before anything runs.
+    pub(super) fn boot(&mut self, now: Instant) {
+        for id in self.instances() {
+            self.slots[id.index()].since = now;
+        }
+        for service in self.plan.ids() {
+            if self.plan.service(service).start == Start::Boot {
+                for id in self.instances_of(service) {
+                    self.want(id, true);
+                }
+                self.mark_pulled(service);
+            }
+        }
+        self.start_pulled(now, Cause::Boot);
+    }
+
+    /// Starts what `service` requires and wants, and so on: all are wanted first, then started in order.
+    pub(super) fn pull(&mut self, now: Instant, service: ServiceId) {
+        self.mark_pulled(service);
+        self.start_pulled(now, Cause::NeededBy(service));
+    }
+
+    /// Puts a service on the list of those to be started, once.
+    fn mark_pulled(&mut self, service: ServiceId) {
+        let group = &mut self.groups[service.index()];
+        if !group.pulled {
+            group.pulled = true;
+            self.pulling.push(service);
+        }
+    }
+
+    /// Starts the services on the list, and before them what they require and want. The list grows while it
+    /// is walked; it is no recursion because nobody bounds how deep a graph is.
+    fn start_pulled(&mut self, now: Instant, cause: Cause) {
+        let roots = self.pulling.len();
+        let mut at = 0;
+        while at < self.pulling.len() {
+            let service = self.pulling[at];
+            for next in 0..self.graph.pulled(service).len() {
+                let dependency = self.graph.pulled(service)[next];
+                let lacking = |id: InstanceId| {
+                    let slot = &self.slots[id.index()];
+                    !slot.wanted_up || (slot.state.at_rest() && !self.is_up(id))
+                };
+                if self.instances_of(dependency).any(lacking) {
+                    self.mark_pulled(dependency);
+                }
+            }
+            if at >= roots {
+                for id in self.instances_of(service) {
+                    self.want(id, true);
+                }
+            }
+            at += 1;
+        }
+        let mut list = core::mem::take(&mut self.pulling);
+        list.sort_unstable_by_key(|&service| self.graph.rank_of(service));
+        for service in list.drain(..) {
+            self.groups[service.index()].pulled = false;
+            for id in self.instances_of(service) {
+                // `pull`'s root is started by its caller, and only the instance that was asked for.
+                if self.slots[id.index()].wanted_up && cause != Cause::NeededBy(service) {
+                    self.start_alone(now, id, cause);
+                }
+            }
+        }
+        self.pulling = list;
+    }
+
+    /// All deadlines that have passed, in their order. Each is followed by a later one or by none.
+    pub(super) fn tick(&mut self, now: Instant) {
+        while let Some((_, owner)) = self.deadlines.first().filter(|&(at, _)| at <= now) {
+            match owner == self.slots.len() {
+                true => self.shutdown_overdue(now),
+                false => self.due(now, InstanceId(owner as u32)),
+            }
+        }
+    }
+
+    /// Sets what is wanted of an instance.
+    pub(super) fn want(&mut self, id: InstanceId, up: bool) {
+        self.change(id, |slot| slot.wanted_up = up);
+    }
+
+    /// The one place where a state changes.
+    pub(super) fn enter(&mut self, now: Instant, id: InstanceId, state: State, cause: Cause) {
+        let from = self.slots[id.index()].state.phase();
+        let to = state.phase();
+        self.change(id, |slot| {
+            slot.state = state;
+            slot.cause = cause;
+            if from != to {
+                slot.since = now;
+            }
+        });
+        self.rearm(id);
+        let next = match state {
+            State::Backoff { until } | State::Cooldown { until } => Some(until.since(now)),
+            _ => None,
+        };
+        let pid = state.process().map(|(pid, _)| pid);
+        let change = Change { instance: id, at: now, from, to, cause, pid, next };
+        self.push(Action::Changed(change));
+        if matches!(state, State::Exited { .. } | State::Failed) {
+            self.judge(id);
+        }
+    }
+
+    /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
+    /// it keeps up.
+    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut super::Slot)) {
+        let service = self.slots[id.index()].service;
+        let before = (self.share(id), self.summary(service));
+        self.ending.count(&self.slots[id.index()].state, -1);
+        apply(&mut self.slots[id.index()]);
+        self.ending.count(&self.slots[id.index()].state, 1);
+        let share = self.share(id);
+        let group = &mut self.groups[service.index()];
+        group.tally.replace(before.0, share);
+        let summary = group.tally.summary();
+        if summary == before.1 {
+            return;
+        }
+        if !group.touched {
+            group.touched = true;
+            self.touched.push(service);
+        }
+        if summary.leaving == before.1.leaving {
+            return;
+        }
+        for &dependency in self.graph.dependencies(service) {
+            let group = &mut self.groups[dependency.index()];
+            match summary.leaving {
+                true => group.blockers += 1,
+                false => group.blockers -= 1,
+            }
+            if group.blockers == 0 {
+                self.released.push(dependency);
+            }
+        }
+    }
+
+    /// Looks after those who waited for what has changed, until nothing changes any more.
+    pub(super) fn propagate(&mut self, now: Instant) {
+        loop {
+            if let Some(service) = self.touched.pop() {
+                self.groups[service.index()].touched = false;
+                for at in 0..self.graph.dependents(service).len() {
+                    for id in self.instances_of(self.graph.dependents(service)[at]) {
+                        if self.slots[id.index()].state == State::Waiting {
+                            self.start_when_free(now, id, Cause::DependenciesReady);
+                        }
+                    }
+                }
+            } else if let Some(service) = self.released.pop() {
+                for id in self.instances_of(service) {
+                    let slot = &self.slots[id.index()];
+                    let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
+                    if up && !slot.wanted_up {
+                        self.stop_when_free(now, id, self.stop_cause());
+                    }
+                }
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Sets the deadline anew, from the state.
+    pub(super) fn rearm(&mut self, id: InstanceId) {
+        self.deadlines.set(id.index(), self.slots[id.index()].state.deadline());
+    }
+
+    /// Starts an instance that is wanted up as soon as what it depends on allows.
+    pub(super) fn start_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        let service = self.slots[id.index()].service;
+        let order = &self.plan.service(service).order;
+        let hopeless = |&&on: &&ServiceId| self.summary(on).hopeless;
+        if let Some(&on) = order.requires.iter().find(hopeless) {
+            return self.enter(now, id, State::Failed, Cause::DependencyFailed(on));
+        }
+        let missing = |&&on: &&ServiceId| !self.summary(on).satisfied;
+        let open = |&&on: &&ServiceId| !self.summary(on).satisfied && !self.summary(on).settled;
+        let soft = order.wants.iter().chain(&order.after).chain(&order.restart_with);
+        let waits_for = order.requires.iter().find(missing).or_else(|| {
+            let mut soft = soft;
+            soft.find(open)
+        });
+        match waits_for.copied() {
+            None => self.launch(now, id, cause),
+            Some(_) if self.slots[id.index()].state == State::Waiting => {}
+            Some(on) => self.enter(now, id, State::Waiting, Cause::WaitsFor(on)),
+        }
+    }
+
+    /// Asks for its process, unless that would be too soon after the last one (`spawn-rate`).
+    fn launch(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        let gap = match self.plan.settings.spawn_rate {
+            Some(rate) => Duration::from_secs(1) / rate.max(1),
+            None => Duration::ZERO,
+        };
+        let soonest = self.slots[id.index()].last_spawn.map(|last| last + gap);
+        match soonest {
+            Some(until) if until > now => self.enter(now, id, State::Backoff { until }, cause),
+            _ => {
+                self.enter(now, id, State::Spawning, cause);
+                self.push(Action::Spawn { instance: id, role: Role::Main });
+            }
+        }
+    }
+
+    /// A death that nobody asked for: what the rules make of it.
+    pub(super) fn death(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        life: Duration,
+        status: Option<ExitStatus>,
+    ) -> Then {
+        let slot = &mut self.slots[id.index()];
+        let rules = &self.plan.service(slot.service).rules;
+        let verdict = policy::decide(rules, &mut slot.history, now, life, status, &mut self.jitter);
+        let then = match verdict {
+            Verdict::Leave => Then::Leave(status.unwrap_or(ExitStatus::SUCCESS)),
+            Verdict::Again => Then::Start,
+            Verdict::Backoff(wait) => Then::Backoff(now + wait),
+            Verdict::Cooldown(wait) => Then::Cooldown(now + wait),
+            Verdict::GiveUp => Then::GiveUp,
+        };
+        if !matches!(then, Then::Leave(_) | Then::GiveUp) {
+            slot.restarts += 1;
+        }
+        then
+    }
+
+    /// Goes on after the end of a process.
+    pub(super) fn go_on(&mut self, now: Instant, id: InstanceId, then: Then, cause: Cause) {
+        match then {
+            Then::Stop => self.enter(now, id, State::Stopped, cause),
+            Then::Start => self.start_when_free(now, id, cause),
+            Then::Backoff(until) => self.enter(now, id, State::Backoff { until }, cause),
+            Then::Cooldown(until) => self.enter(now, id, State::Cooldown { until }, cause),
+            Then::Leave(status) => self.enter(now, id, State::Exited { status }, cause),
+            Then::GiveUp => self.enter(now, id, State::Failed, cause),
+        }
+    }
+
+    /// Those that are restarted along with `service`, because it died or is restarted.
+    pub(super) fn restart_companions(&mut self, now: Instant, service: ServiceId) {
+        for at in 0..self.graph.companions(service).len() {
+            for id in self.instances_of(self.graph.companions(service)[at]) {
+                let slot = &self.slots[id.index()];
+                let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
+                if up && slot.wanted_up {
+                    let reason = Reason::Companion(service);
+                    self.begin_stop(now, id, reason, Cause::RestartWith(service));
+                }
+            }
+        }
+    }
+
+    /// Stops an instance that is up as soon as nobody who depends on it is still on the way down.
+    pub(super) fn stop_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        if self.groups[self.slots[id.index()].service.index()].blockers == 0 {
+            self.begin_stop(now, id, Reason::Asked, cause);
+        }
+    }
+
+    /// Puts an instance that is up on its stop ladder.
+    pub(super) fn begin_stop(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        reason: Reason,
+        cause: Cause,
+    ) {
+        self.begin_stop_with(now, id, reason, cause, None);
+    }
+
+    /// The same, with another signal for the first rung if that comes at once (no drain time).
+    pub(super) fn begin_stop_with(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        reason: Reason,
+        cause: Cause,
+        signal: Option<Signal>,
+    ) {
+        let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
+        self.cancel_probe(id);
+        self.slots[id.index()].forced = false;
+        let drain = self.service(id).stop.drain;
+        let until = Some(now + drain);
+        let state = State::Stopping { pid, spawned, rung: 0, until, reason };
+        self.enter(now, id, state, cause);
+        if drain.is_zero() {
+            self.climb(now, id, signal);
+        }
+    }
+
+    /// The next rung of the stop ladder: a signal (or another instead) and its time; after the last of them
+    /// KILL; then nothing.
+    pub(super) fn climb(&mut self, now: Instant, id: InstanceId, instead: Option<Signal>) {
+        let State::Stopping { pid, rung, .. } = self.slots[id.index()].state else { return };
+        let service = self.service(id);
+        let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
+        let (soft, hard) = match service.kill_mode {
+            KillMode::Mixed => (process, group),
+            KillMode::Group => (group, group),
+            KillMode::Process => (process, process),
+        };
+        let (due, wait) = match service.stop.rungs.get(rung) {
+            Some(step) => (Some((soft, instead.unwrap_or(step.signal))), Some(step.wait)),
+            None if service.stop.kill => (Some((hard, Signal::KILL)), None),
+            None => (None, None),
+        };
+        if let State::Stopping { rung, until, .. } = &mut self.slots[id.index()].state {
+            *rung += 1;
+            *until = wait.map(|wait| now + wait);
+        }
+        self.rearm(id);
+        if let Some((target, signal)) = due {
+            self.signal_for_stop(id, target, signal);
+        }
+    }
+
+    /// A signal that is to end something; a stopped process must be continued to hear it.
+    pub(super) fn signal_for_stop(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {
+        self.push(Action::Signal { instance: id, target, signal });
+        match signal {
+            Signal::KILL => {
+                self.slots[id.index()].forced = true;
+                self.ending.note_kill();
+            }
+            Signal::CONT => {}
+            _ => self.push(Action::Signal { instance: id, target, signal: Signal::CONT }),
+        }
+    }
+
+    /// Asks whether it is ready.
+    pub(super) fn ask(&mut self, now: Instant, id: InstanceId) {
+        let command = matches!(self.probe_of(id), Some(Probe::Command(_)));
+        let timeout = self.service(id).probe_timeout;
+        let again = now + self.ready_interval(id);
+        let slot = &mut self.slots[id.index()];
+        let State::Starting { asking, .. } = &mut slot.state else { return };
+        if slot.probe.is_some() {
+            return self.ask_again(id, again); // the last one's process is not reaped yet
+        }
+        *asking = Asking::Asked(now + timeout);
+        self.rearm(id);
+        self.push(match command {
+            true => Action::Spawn { instance: id, role: Role::Probe },
+            false => Action::Probe { instance: id },
+        });
+    }
+
+    /// The next question comes then.
+    pub(super) fn ask_again(&mut self, id: InstanceId, at: Instant) {
+        if let State::Starting { asking, .. } = &mut self.slots[id.index()].state {
+            *asking = Asking::Due(at);
+        }
+        self.rearm(id);
+    }
+
+    /// The time between two questions; never zero, or a tick would not come to its end.
+    pub(super) fn ready_interval(&self, id: InstanceId) -> Duration {
+        self.service(id).ready_interval.max(Duration::from_millis(1))
+    }
+
+    /// Changes why an instance is on its way down.
+    pub(super) fn go_down_because(&mut self, id: InstanceId, why: Reason) {
+        if let State::Stopping { reason, .. } = &mut self.slots[id.index()].state {
+            *reason = why;
+        }
+    }
+
+    /// Changes what comes when the rest of its group is gone.
+    pub(super) fn go_on_with(&mut self, id: InstanceId, next: Then) {
+        if let State::Clearing { then, .. } = &mut self.slots[id.index()].state {
+            *then = next;
+        }
+    }
+
+    /// Takes a question back.
+    pub(super) fn cancel_probe(&mut self, id: InstanceId) {
+        let slot = &self.slots[id.index()];
+        if let Some(pid) = slot.probe {
+            let target = SignalTarget::Group(pid);
+            self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
+        } else if matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. }) {
+            self.push(Action::CancelProbe { instance: id });
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! An image: everything a child needs between clone and exec, as the kernel wants it.
+//!
+//! Made when a plan is loaded, from words; read by the child, who only walks through arrays. What
+//! depends on lar itself (is that user us already? which capabilities can be dropped?) is decided
+//! here, so the child decides nothing.
+
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use super::{Given, Report};
+use crate::exit::{Errno, Stage};
+use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
+use crate::sys::last_errno;
+use crate::sys::signals::{Saved, Set};
+
+/// Where programs are looked for when the environment has no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What an image is made from.
+pub struct Recipe<'a> {
+    /// What is done between clone and exec.
+    pub setup: &'a Setup,
+    /// The program's words. The first is searched on the child's PATH if it has no slash.
+    pub argv: &'a [String],
+    /// Variables set explicitly.
+    pub environment: &'a [(String, String)],
+    /// Variables of lar's own (NOTIFY_SOCKET, LAR_SERVICE…); they beat all others.
+    pub extra: &'a [(String, String)],
+    /// The working directory; `None` keeps lar's.
+    pub directory: Option<&'a str>,
+    /// What becomes of fds 0, 1 and 2. To be kept open for as long as the image is used.
+    pub stdio: [RawFd; 3],
+}
+
+impl<'a> Recipe<'a> {
+    /// The recipe for an instance's main process, without extra variables. For another program of
+    /// the same instance (a probe), replace `argv`.
+    pub fn new(setup: &'a Setup, process: &'a Process, stdio: [RawFd; 3]) -> Recipe<'a> {
+        Recipe {
+            setup,
+            argv: &process.argv,
+            environment: &process.environment,
+            extra: &[],
+            directory: process.directory.as_deref(),
+            stdio,
+        }
+    }
+}
+
+/// Numbers to switch to.
+pub(super) struct Ids {
+    pub uid: Option<u32>,
+    pub gid: u32,
+    pub groups: Box<[u32]>,
+}
+
+/// Capability sets, as masks of 1 << number.
+pub(super) struct Capabilities {
+    /// What it keeps: permitted, effective, inheritable and ambient.
+    pub keep: u64,
+    /// What is taken from the bounding set.
+    pub drop: u64,
+}
+
+/// What becomes of the session.
+pub(super) enum Place {
+    /// A session of its own.
+    Session,
+    /// A group of its own in lar's session, and the foreground of this terminal if that is lar's.
+    Job(RawFd),
+}
+
+/// A resource and what prlimit64(2) takes.
+pub(super) type LimitPair = (u32, [u64; 2]);
+
+/// Everything prepared for one program of one instance.
+pub struct Image {
+    /// The bytes of all strings of this image, zero-terminated. Never changed after `new`: the
+    /// pointers below point in here.
+    _strings: Vec<u8>,
+    /// Keeps the inherited variables, into which `envp` points.
+    _given: Rc<Given>,
+    /// Null-terminated, with a free place before the first word: a script without `#!` is run as
+    /// `/bin/sh SCRIPT words…`, which the child writes here (see `restore_first_word`).
+    pub(super) argv: Box<[Cell<*const c_char>]>,
+    first_word: *const c_char,
+    /// Null-terminated.
+    pub(super) envp: Box<[*const c_char]>,
+    /// Full paths to try, in order.
+    pub(super) candidates: Box<[*const c_char]>,
+    pub(super) directory: Option<*const c_char>,
+    /// Ready to be written to /proc: digits.
+    pub(super) oom_score: Option<([u8; 6], usize)>,
+    pub(super) ids: Option<Ids>,
+    pub(super) limits: Box<[LimitPair]>,
+    pub(super) umask: Option<u32>,
+    pub(super) nice: Option<i32>,
+    pub(super) ionice: Option<i32>,
+    pub(super) capabilities: Option<Capabilities>,
+    pub(super) no_new_privileges: bool,
+    pub(super) stdio: [RawFd; 3],
+    pub(super) place: Place,
+    /// What the program is to find: its mask, and what is ignored.
+    pub(super) signals: Saved,
+    /// Only with `Spawn::Fork`.
+    slot: Option<Slot>,
+}
+
+impl Image {
+    /// Prepares a program. EINVAL if there is no first word, or a zero byte in a string; ENOMEM.
+    pub fn new(given: &Rc<Given>, recipe: &Recipe) -> Result<Image, Errno> {
+        let setup = recipe.setup;
+        let program = recipe.argv.first().filter(|word| !word.is_empty());
+        let program = program.ok_or(Errno(libc::EINVAL))?;
+        let mut strings = Strings::default();
+        let argv = strings.add_all(recipe.argv.iter().map(|word| [word.as_str()]))?;
+        let variables = own_variables(given, recipe);
+        let own = strings.add_all(variables.iter().map(|(name, value)| [name, "=", value]))?;
+        let path = search_path(given, &variables, &setup.inherit);
+        let candidates = strings.add_candidates(program, &path)?;
+        let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
+        let directory = directory.transpose()?;
+
+        let mut strings = strings.bytes;
+        // Before anything points into it.
+        strings.shrink_to_fit();
+        let at = |start: usize| strings.as_ptr().wrapping_add(start).cast::<c_char>();
+        let words = argv.iter().map(|&start| Cell::new(at(start)));
+        let ends = || std::iter::once(std::ptr::null());
+        let inherited = inherited(given, setup, &variables);
+        Ok(Image {
+            argv: ends().map(Cell::new).chain(words).chain(ends().map(Cell::new)).collect(),
+            first_word: at(argv[0]),
+            envp: own.iter().map(|&start| at(start)).chain(inherited).chain(ends()).collect(),
+            candidates: candidates.iter().map(|&start| at(start)).collect(),
+            directory: directory.map(at),
+            oom_score: setup.oom_score_adj.map(digits),
+            ids: ids(setup.identity.as_ref()),
+            limits: limits(given, setup),
+            umask: setup.umask,
+            nice: setup.nice.map(i32::from),
+            ionice: setup.ionice.map(|io| i32::from(io.class) << 13 | i32::from(io.level)),
+            capabilities: setup.capabilities.map(capabilities),
+            no_new_privileges: setup.no_new_privileges,
+            stdio: recipe.stdio,
+            place: place(given, setup.session),
+            signals: match setup.session {
+                Session::Own => Saved { mask: Set::EMPTY, ignored: Set::EMPTY },
+                Session::Given => given.signals,
+            },
+            slot: match setup.spawn {
+                plan::Spawn::Vfork => None,
+                plan::Spawn::Fork => Some(Slot::new()?),
+            },
+            _strings: strings,
+            _given: given.clone(),
+        })
+    }
+
+    /// Replaces what becomes of fds 0, 1 and 2.
+    pub fn set_stdio(&mut self, stdio: [RawFd; 3]) {
+        self.stdio = stdio;
+    }
+
+    /// Why the last child of `Spawn::Fork` ended before it became its program; to be asked when it
+    /// has exited. `None` if it did become it, and always with `Spawn::Vfork`, where the spawn
+    /// itself tells.
+    pub fn failure(&self) -> Option<(Stage, Errno)> {
+        self.shared_report()?.get()
+    }
+
+    pub(super) fn spawn(&self) -> plan::Spawn {
+        if self.slot.is_some() { plan::Spawn::Fork } else { plan::Spawn::Vfork }
+    }
+
+    pub(super) fn shared_report(&self) -> Option<&Report> {
+        // SAFETY: the slot holds an initialised Report for as long as it lives; all its fields are
+        // atomic.
+        self.slot.as_ref().map(|slot| unsafe { slot.0.as_ref() })
+    }
+
+    /// Undoes what a child wrote to `argv` when it ran a script.
+    pub(super) fn restore_first_word(&self) {
+        if let Some(first) = self.argv.get(1) {
+            first.set(self.first_word);
+        }
+    }
+
+    /// Whether the child's credentials become others than lar's.
+    pub(super) fn changes_credentials(&self) -> bool {
+        self.ids.is_some() || self.capabilities.is_some()
+    }
+}
+
+/// A page that is shared with children of fork.
+struct Slot(NonNull<Report>);
+
+impl Slot {
+    fn new() -> Result<Slot, Errno> {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let size = size_of::<Report>();
+        // SAFETY: a new anonymous mapping, at a place of the kernel's choice, aliases nothing.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        // All zeros, as a new page is, is an empty Report.
+        NonNull::new(page.cast()).map(Slot).ok_or(Errno(libc::ENOMEM))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: unmaps exactly what `new` has mapped. A child that still runs has its own
+        // mapping.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Report>()) };
+    }
+}
+
+/// Zero-terminated strings in one piece of memory.
+#[derive(Default)]
+struct Strings {
+    bytes: Vec<u8>,
+}
+
+impl Strings {
+    /// Where it starts.
+    fn add(&mut self, parts: &[&[u8]]) -> Result<usize, Errno> {
+        let start = self.bytes.len();
+        for part in parts {
+            if part.contains(&0) {
+                return Err(Errno(libc::EINVAL));
+            }
+            self.bytes.extend_from_slice(part);
+        }
+        self.bytes.push(0);
+        Ok(start)
+    }
+
+    fn add_all<'s, const N: usize>(
+        &mut self,
+        all: impl Iterator<Item = [&'s str; N]>,
+    ) -> Result<Vec<usize>, Errno> {
+        all.map(|parts| self.add(&parts.map(str::as_bytes))).collect()
+    }
+
+    /// The paths that execvp(3) would try. An empty place on PATH is the working directory.
+    fn add_candidates(&mut self, program: &str, path: &[u8]) -> Result<Vec<usize>, Errno> {
+        let program = program.as_bytes();
+        if program.contains(&b'/') {
+            return Ok(vec![self.add(&[program])?]);
+        }
+        let places = path.split(|&byte| byte == b':');
+        let add = |place: &[u8]| match place {
+            [] => self.add(&[program]),
+            place => self.add(&[place, b"/", program]),
+        };
+        places.map(add).collect()
+    }
+}
+
+/// The variables that are not inherited, each name once; a later one never beats an earlier one.
+fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a str)> {
+    let setup = recipe.setup;
+    let mut own: Vec<(&str, &str)> = Vec::new();
+    let mut add = |name: &'a str, value: &'a str| {
+        if !own.iter().any(|&(known, _)| known == name) {
+            own.push((name, value));
+        }
+    };
+    for (name, value) in recipe.extra.iter().chain(recipe.environment) {
+        add(name, value);
+    }
+    if let Some(account) = setup.identity.as_ref().and_then(|identity| identity.account.as_ref()) {
+        add("USER", &account.name);
+        add("LOGNAME", &account.name);
+        add("HOME", &account.home);
+        // What an empty field in /etc/passwd means.
+        add("SHELL", if account.shell.is_empty() { "/bin/sh" } else { &account.shell });
+    }
+    // Services always have a PATH; the program of single-program mode finds what lar found.
+    let has_path = inherits(setup, b"PATH") && given.environment.get("PATH").is_some();
+    if !has_path && setup.session == Session::Own {
+        add("PATH", DEFAULT_PATH);
+    }
+    own
+}
+
+/// Whether a variable of lar's is handed on. NOTIFY_SOCKET speaks of lar's own readiness, so a
+/// service gets it only if it is asked for by name.
+fn inherits(setup: &Setup, name: &[u8]) -> bool {
+    match &setup.inherit {
+        Inherit::All => setup.session == Session::Given || name != b"NOTIFY_SOCKET",
+        Inherit::Nothing => false,
+        Inherit::Names(names) => names.iter().any(|known| known.as_bytes() == name),
+    }
+}
+
+fn inherited(
+    given: &Given,
+    setup: &Setup,
+    own: &[(&str, &str)],
+) -> impl Iterator<Item = *const c_char> {
+    given.environment.iter().filter_map(move |variable| {
+        let beaten = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
+        (!beaten && inherits(setup, variable.name)).then_some(variable.pointer)
+    })
+}
+
+/// The PATH that the child will have.
+fn search_path(given: &Given, own: &[(&str, &str)], inherit: &Inherit) -> Vec<u8> {
+    if let Some((_, path)) = own.iter().find(|(name, _)| *name == "PATH") {
+        return path.as_bytes().to_vec();
+    }
+    let theirs = given.environment.get("PATH").filter(|_| *inherit != Inherit::Nothing);
+    theirs.unwrap_or(DEFAULT_PATH.as_bytes()).to_vec()
+}
+
+/// Nothing, if lar is that user already: then nothing is to be switched, and an ordinary user could
+/// not. The supplementary groups are root's to change; another user keeps those of its login.
+fn ids(identity: Option<&plan::Identity>) -> Option<Ids> {
+    let identity = identity?;
+    let ours = nix::unistd::getresuid().ok().zip(nix::unistd::getresgid().ok());
+    let same = ours.is_some_and(|(uids, gids)| {
+        let is_user = |id: nix::unistd::Uid| identity.uid.is_none_or(|uid| id.as_raw() == uid);
+        let is_group = |id: nix::unistd::Gid| id.as_raw() == identity.gid;
+        [uids.real, uids.effective, uids.saved].into_iter().all(is_user)
+            && [gids.real, gids.effective, gids.saved].into_iter().all(is_group)
+    });
+    if same && !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    Some(Ids { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone().into() })
+}
+
+/// Its own limits, and lar's original limit of open files if it says nothing of that.
+fn limits(given: &Given, setup: &Setup) -> Box<[LimitPair]> {
+    let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM64_INFINITY);
+    let own = setup.limits.iter();
+    let own = own.map(|limit| (number(limit.resource), [value(limit.soft), value(limit.hard)]));
+    let silent = !setup.limits.iter().any(|limit| limit.resource == Resource::Nofile);
+    let files = given.files.filter(|_| silent);
+    let files = files.map(|files| (number(Resource::Nofile), [files.soft, files.hard]));
+    files.into_iter().chain(own).collect()
+}
+
+fn number(resource: Resource) -> u32 {
+    match resource {
+        Resource::As => libc::RLIMIT_AS,
+        Resource::Core => libc::RLIMIT_CORE,
+        Resource::Cpu => libc::RLIMIT_CPU,
+        Resource::Data => libc::RLIMIT_DATA,
+        Resource::Fsize => libc::RLIMIT_FSIZE,
+        Resource::Locks => libc::RLIMIT_LOCKS,
+        Resource::Memlock => libc::RLIMIT_MEMLOCK,
+        Resource::Msgqueue => libc::RLIMIT_MSGQUEUE,
+        Resource::Nice => libc::RLIMIT_NICE,
+        Resource::Nofile => libc::RLIMIT_NOFILE,
+        Resource::Nproc => libc::RLIMIT_NPROC,
+        Resource::Rss => libc::RLIMIT_RSS,
+        Resource::Rtprio => libc::RLIMIT_RTPRIO,
+        Resource::Rttime => libc::RLIMIT_RTTIME,
+        Resource::Sigpending => libc::RLIMIT_SIGPENDING,
+        Resource::Stack => libc::RLIMIT_STACK,
+    }
+}
+
+/// What is dropped is what lar's own bounding set has and `keep` has not, so that an unprivileged
+/// lar whose container has dropped everything already needs no right for it.
+fn capabilities(keep: u64) -> Capabilities {
+    // SAFETY: this prctl takes plain numbers; -1 means that the kernel does not know such a
+    // capability.
+    let has = |&n: &u32| unsafe { libc::prctl(libc::PR_CAPBSET_READ, n, 0, 0, 0) } == 1;
+    let drop = (0..64).filter(|&n| keep & 1 << n == 0).filter(has).fold(0, |set, n| set | 1 << n);
+    Capabilities { keep, drop }
+}
+
+fn place(given: &Given, session: Session) -> Place {
+    match (session, &given.terminal) {
+        (Session::Given, Some(terminal)) => Place::Job(terminal.as_raw_fd()),
+        _ => Place::Session,
+    }
+}
+
+/// At most `-1000`, or what else an i16 can be.
+fn digits(number: i16) -> ([u8; 6], usize) {
+    let text = number.to_string();
+    let mut bytes = [0; 6];
+    bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+    (bytes, text.len())
+}
