@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -112,7 +114,7 @@ impl Manager {
              <eventlog>\n  level info\n  <logfile>\n    path {}\n  </logfile>\n</eventlog>\n\
              <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
              <service quick>\n  healthy-after 0s\n  transcript {here}/quick.log\n</service>\n\
-             <service slow>\n  backoff linear 1ms 0ms max 1ms\n  prefix yes\n  \
+             <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
              transcript {here}/slow.log\n</service>\n",
             socket.display(),
             log.display(),
@@ -165,6 +167,9 @@ fn connect(socket: &Path) -> UnixStream {
             stream.write_all(b"lar1 events\n").unwrap();
             return stream;
         }
+        let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(PATIENCE).unwrap();
+        assert_eq!(poll(&mut fds, patience), Ok(1), "the manager makes no socket");
         inotify.read_events().unwrap();
     }
 }
