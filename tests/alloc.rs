@@ -94,12 +94,7 @@ struct Manager {
 
 impl Drop for Manager {
     fn drop(&mut self) {
-        let request = UnixStream::connect(&self.socket);
-        if let Ok(mut stream) = request {
-            let _ = stream.set_read_timeout(Some(PATIENCE));
-            let _ = stream.write_all(b"lar1 shutdown\n");
-            let _ = stream.read_to_end(&mut Vec::new());
-        }
+        ask(&self.socket, "shutdown");
         let _ = self.child.wait();
     }
 }
@@ -129,6 +124,8 @@ impl Manager {
             .spawn()
             .unwrap();
         let events = BufReader::new(connect(&socket));
+        // What was up before somebody listened has told nobody: from here on every life is.
+        ask(&socket, "kill KILL all");
         Manager { child, events, socket }
     }
 
@@ -136,7 +133,8 @@ impl Manager {
     fn restart(&mut self, times: usize) {
         for _ in 0..times {
             let pid = self.running();
-            kill(pid, Signal::SIGKILL).unwrap();
+            // ESRCH: the first one of all was killed already.
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 
@@ -153,6 +151,16 @@ impl Manager {
             let pid = fields.filter_map(|field| field.strip_prefix("pid=")).next().unwrap();
             return Pid::from_raw(pid.parse().unwrap());
         }
+    }
+}
+
+/// Orders something; the reply is waited for and not looked at.
+fn ask(socket: &Path, request: &str) {
+    if let Ok(mut stream) = UnixStream::connect(socket) {
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.write_all(format!("lar1 {request}\n").as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
     }
 }
 
