@@ -69,6 +69,8 @@ pub struct Start {
     pub startup: Option<Startup>,
     /// What lar was given and hands on.
     pub given: Given,
+    /// Fds that lar was given for its program (single-program mode).
+    pub inherited: Vec<OwnedFd>,
 }
 
 /// The programs of one instance.
@@ -214,11 +216,9 @@ impl Loop {
         }
         let (registry, mut source) = (self.poll.registry(), SourceFd(fd));
         let done = match yes {
-            true => registry.register(
-                &mut source,
-                Source::Output(stream.0).token(),
-                Interest::READABLE,
-            ),
+            true => {
+                registry.register(&mut source, Source::Output(stream.0).token(), Interest::READABLE)
+            }
             false => registry.deregister(&mut source),
         };
         match done {

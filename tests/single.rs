@@ -427,6 +427,21 @@ fn arguments_that_are_no_utf8_are_passed_on_as_they_are() {
 }
 
 #[test]
+fn fds_that_lar_was_given_are_the_programs() {
+    let script = |words: &str| {
+        let words = words.replace("lar", LAR);
+        answer(Command::new("bash").args(["-c", &words])).expect(0).out
+    };
+    assert_eq!(script("lar -- cat <(echo one) <(echo two)"), "one\ntwo\n");
+    assert_eq!(script("lar -- sh -c 'echo three >&7' 7>&1"), "three\n");
+    let list = "exec 5>&- 6>&- 8>&- 9>&-; lar -- ls /proc/self/fd 7</dev/null";
+    assert_eq!(script(list), script(&list.replace("lar -- ", "")), "and none of lar's own");
+    let again = "lar --restart on-failure --backoff none -- sh -c 'read x <&7; echo $x; [ $x = b ]' \
+        2>/dev/null 7< <(echo a; echo b)";
+    assert_eq!(script(again), "a\nb\n", "one that is started again finds them again");
+}
+
+#[test]
 fn environment_and_umask_are_the_programs_own() {
     let words = ["-i", "A=1", "LAR_VERBOSE=no", "NOTIFY_SOCKET=/x", "PATH=/usr/bin:/bin"];
     let plain = answer(Command::new("env").args(words).arg("env")).out;

@@ -148,7 +148,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(plan) => plan,
         Err(message) => return usage_error(&message),
     };
-    fd::close_inherited();
+    let inherited = fd::take_inherited();
     for warning in crate::logger::init(&plan.event_log) {
         complain(&warning.to_string());
     }
@@ -157,7 +157,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let control = plan.settings.socket.is_some();
     let (config_path, foreground, startup) = (None, true, None);
     leave_directory(&plan);
-    manager::end(run(Start { plan, config_path, foreground, control, startup, given }))
+    manager::end(run(Start { plan, config_path, foreground, control, startup, given, inherited }))
 }
 
 /// PID 1 must not keep a mount busy: the program has got its own directory by name, so lar can leave.

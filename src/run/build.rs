@@ -53,10 +53,10 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given } = start;
+        let Start { plan, config_path, foreground, control, startup, mut given, inherited } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let single = Single::new(&plan, given.terminal.is_some());
+        let single = Single::new(&plan, given.terminal.is_some(), inherited);
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }

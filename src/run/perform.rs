@@ -54,7 +54,12 @@ impl Loop {
         };
         let Some(image) = image else { return failed((stage, EINVAL)) };
         match self.spawner.spawn(image) {
-            Ok(pid) => Event::Spawned { instance, role, pid },
+            Ok(pid) => {
+                if let Some(single) = &mut self.single {
+                    single.let_go();
+                }
+                Event::Spawned { instance, role, pid }
+            }
             Err(failure) => {
                 if role == Role::Probe {
                     let label = self.supervisor.label(instance);

@@ -1,10 +1,12 @@
 //! What each signal to lar means.
 
+use std::os::fd::OwnedFd;
+
 use log::{info, warn};
 
 use super::Loop;
 use crate::exit::Pid;
-use crate::plan::{InstanceId, Plan};
+use crate::plan::{InstanceId, Plan, Restart};
 use crate::signal::Signal;
 use crate::supervisor::Event;
 use crate::sys::signals::Received;
@@ -19,13 +21,26 @@ pub(super) struct Single {
     remap: Vec<(u8, u8)>,
     /// Whether there is a terminal, so that a stopped program is to stop lar too.
     pub(super) job_control: bool,
+    /// What lar was given for the program.
+    inherited: Vec<OwnedFd>,
+    /// Whether another process will want that too.
+    restarts: bool,
 }
 
 impl Single {
-    pub(super) fn new(plan: &Plan, terminal: bool) -> Option<Single> {
+    pub(super) fn new(plan: &Plan, terminal: bool, inherited: Vec<OwnedFd>) -> Option<Single> {
         let single = plan.settings.single.as_ref()?;
         let (rewrite, remap) = (single.rewrite.clone(), single.remap.clone());
-        Some(Single { rewrite, remap, job_control: terminal })
+        let restarts = plan.services.iter().any(|service| service.rules.restart != Restart::Never);
+        Some(Single { rewrite, remap, job_control: terminal, inherited, restarts })
+    }
+
+    /// The program runs and has what lar was given: lar lets go of it, or the reader of a pipe would never see its
+    /// end.
+    pub(super) fn let_go(&mut self) {
+        if !self.restarts {
+            self.inherited.clear();
+        }
     }
 
     /// What is passed on for a signal; `None` drops it. The last rule about it counts.

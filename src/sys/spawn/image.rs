@@ -108,6 +108,9 @@ pub struct Image {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) no_new_privileges: bool,
     pub(super) stdio: [RawFd; 3],
+    /// Whether all other fds are closed. Else those of lar's own close at exec, and what it was given
+    /// goes to the program.
+    pub(super) closes_fds: bool,
     pub(super) place: Place,
     /// What the program is to find: its mask, and what is ignored.
     pub(super) signals: Saved,
@@ -153,6 +156,7 @@ impl Image {
             capabilities: setup.capabilities.map(capabilities),
             no_new_privileges: setup.no_new_privileges,
             stdio: recipe.stdio,
+            closes_fds: setup.session == Session::Own,
             place: place(given, setup.session),
             signals: match setup.session {
                 Session::Own => Saved { mask: Set::EMPTY, ignored: Set::EMPTY },
