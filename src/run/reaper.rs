@@ -68,10 +68,8 @@ impl Loop {
                 at += 1;
             }
         }
-        if let Some(single) = &self.single {
-            if single.job_control {
-                self.look_after_stops();
-            }
+        if self.single.as_ref().is_some_and(|single| single.job_control) {
+            self.look_after_stops();
         }
     }
 }
