@@ -214,7 +214,7 @@ fn nothing_in_the_loop_panics_on_purpose() {
     for source in Source::all("src") {
         let module = source.name.trim_start_matches("src/").trim_end_matches(".rs");
         let within = |name: &&str| module == *name || module.starts_with(&format!("{name}/"));
-        if !IN_THE_LOOP.iter().any(|name| within(&name)) {
+        if !IN_THE_LOOP.iter().any(|name| within(name)) {
             continue;
         }
         for call in [".unwrap()", ".expect(", "panic!", "unreachable!", "unimplemented!"] {
@@ -281,10 +281,10 @@ fn there_are_exactly_the_six_dependencies() {
         if line.starts_with('[') {
             section = line;
             assert!(!line.starts_with("[features"), "no features");
-        } else if section == "[dependencies]" {
-            if let Some((name, _)) = line.split_once(" = ") {
-                found.insert(name);
-            }
+        } else if section == "[dependencies]"
+            && let Some((name, _)) = line.split_once(" = ")
+        {
+            found.insert(name);
         }
     }
     let wanted = ["env_logger", "lexopt", "libc", "log", "mio", "nix"];
