@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -92,12 +94,7 @@ struct Manager {
 
 impl Drop for Manager {
     fn drop(&mut self) {
-        let request = UnixStream::connect(&self.socket);
-        if let Ok(mut stream) = request {
-            let _ = stream.set_read_timeout(Some(PATIENCE));
-            let _ = stream.write_all(b"lar1 shutdown\n");
-            let _ = stream.read_to_end(&mut Vec::new());
-        }
+        ask(&self.socket, "shutdown");
         let _ = self.child.wait();
     }
 }
@@ -112,7 +109,7 @@ impl Manager {
              <eventlog>\n  level info\n  <logfile>\n    path {}\n  </logfile>\n</eventlog>\n\
              <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
              <service quick>\n  healthy-after 0s\n  transcript {here}/quick.log\n</service>\n\
-             <service slow>\n  backoff linear 1ms 0ms max 1ms\n  prefix yes\n  \
+             <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
              transcript {here}/slow.log\n</service>\n",
             socket.display(),
             log.display(),
@@ -127,6 +124,8 @@ impl Manager {
             .spawn()
             .unwrap();
         let events = BufReader::new(connect(&socket));
+        // What was up before somebody listened has told nobody: from here on every life is.
+        ask(&socket, "kill KILL all");
         Manager { child, events, socket }
     }
 
@@ -134,7 +133,8 @@ impl Manager {
     fn restart(&mut self, times: usize) {
         for _ in 0..times {
             let pid = self.running();
-            kill(pid, Signal::SIGKILL).unwrap();
+            // ESRCH: the first one of all was killed already.
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 
@@ -154,6 +154,16 @@ impl Manager {
     }
 }
 
+/// Orders something; the reply is waited for and not looked at.
+fn ask(socket: &Path, request: &str) {
+    if let Ok(mut stream) = UnixStream::connect(socket) {
+        let _ = stream.set_read_timeout(Some(PATIENCE));
+        let _ = stream.write_all(format!("lar1 {request}\n").as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+}
+
 /// Subscribes to the events of a manager that is just starting: waits for its socket by inotify.
 fn connect(socket: &Path) -> UnixStream {
     use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -165,6 +175,9 @@ fn connect(socket: &Path) -> UnixStream {
             stream.write_all(b"lar1 events\n").unwrap();
             return stream;
         }
+        let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(PATIENCE).unwrap();
+        assert_eq!(poll(&mut fds, patience), Ok(1), "the manager makes no socket");
         inotify.read_events().unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Every sequence of events to a depth, for one service and for two of which one depends on the other. The
-//! rules are those of `books`; here nothing is random, and nothing is left out.
+//! Every sequence of events to a depth, for one service and for two of which one depends on the
+//! other. The rules are those of `books`; here nothing is random, and nothing is left out.
 
 #[path = "common/books.rs"]
 mod books;
@@ -104,8 +104,8 @@ fn begin(plan: &Plan, up: bool) -> Books {
     books
 }
 
-/// Plays every word of `depth` letters; one that says nothing at some point is not gone into further.
-/// Returns how many words and how many events there were.
+/// Plays every word of `depth` letters; one that says nothing at some point is not gone into
+/// further. Returns how many words and how many events there were.
 fn every_word(plan: &Plan, up: bool, depth: usize) -> (u64, u64) {
     let instances = plan.instances();
     // Tick and Shutdown are nobody's: once is enough.

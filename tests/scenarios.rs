@@ -1,4 +1,5 @@
-//! Histories written by hand, and those that the simulation has found: what a sentence says, played.
+//! Histories written by hand, and those that the simulation has found: what a sentence says,
+//! played.
 //!
 //! A test compares the log of what the core asked for: the time in milliseconds, who, and what.
 

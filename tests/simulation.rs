@@ -1,7 +1,8 @@
-//! Whole histories, made from a seed: a supervisor among badly behaved children and busy operators, with its
-//! books checked after every event.
+//! Whole histories, made from a seed: a supervisor among badly behaved children and busy operators,
+//! with its books checked after every event.
 //!
-//! `LAR_SEED=n` replaces both seeds of a run, `LAR_WORLD=n` replays the one world that a failure named.
+//! `LAR_SEED=n` replaces both seeds of a run, `LAR_WORLD=n` replays the one world that a failure
+//! named.
 
 #[path = "common/books.rs"]
 mod books;

@@ -1,11 +1,11 @@
-//! A supervisor under audit: everything that is told to it and asked by it passes through here, and is held
-//! against books that are kept from the events alone.
+//! A supervisor under audit: everything that is told to it and asked by it passes through here, and
+//! is held against books that are kept from the events alone.
 //!
-//! It is not a world: it makes nothing happen. The simulation, the exhaustive tests and the scenarios each
-//! drive it in their own way. A broken rule is a panic; each `assert` names the rule.
+//! It makes nothing happen. The simulation, the exhaustive tests and the
+//! scenarios each drive it in their own way. A broken rule is a panic; each `assert` names the
+//! rule.
 
 #![allow(dead_code)] // each test binary uses its own part of it
-
 use lar::exit::{ExitStatus, Pid};
 use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Start};
 use lar::signal::Signal;
@@ -72,6 +72,8 @@ pub struct Books {
     shut_at: Option<Instant>,
     kill_at: Option<Instant>,
     pub finished: Option<u8>,
+    /// Whose main process has just ended.
+    died: Option<InstanceId>,
     pub tickets: u64,
     /// For each service, all that it pulls up, itself included.
     closure: Vec<Vec<ServiceId>>,
@@ -98,6 +100,7 @@ impl Books {
             shut_at: None,
             kill_at: None,
             finished: None,
+            died: None,
             tickets: 0,
             closure,
         }
@@ -227,6 +230,7 @@ impl Books {
             Role::Main if process.adopted => {
                 shadow.clearing = lingering.then_some(self.now);
                 shadow.climb = None;
+                self.died = Some(process.instance);
             }
             Role::Probe if process.adopted => shadow.heard_ready |= status.success(),
             Role::Main | Role::Probe => {}
@@ -445,6 +449,9 @@ impl Books {
             }
             assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
         }
+        if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {
+            self.audit_companions(self.core.instance(id).service);
+        }
         if event == Event::Tick {
             let next = self.core.next_deadline();
             assert!(next.is_none_or(|next| next > self.now), "a deadline in the past");
@@ -453,6 +460,16 @@ impl Books {
             for id in self.core.instances() {
                 self.audit_patience(id);
             }
+        }
+    }
+
+    /// Whoever is restarted with a service that died is on the way down, if it was up.
+    fn audit_companions(&self, died: ServiceId) {
+        for id in
+            self.plan.ids().filter(|id| self.plan.service(*id).order.restart_with.contains(&died))
+        {
+            let up = |id: &InstanceId| self.core.instance(*id).phase == Phase::Running;
+            assert_eq!(self.wanted(id).find(up), None, "restart-with means restart");
         }
     }
 

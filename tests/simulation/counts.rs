@@ -111,8 +111,8 @@ impl Counts {
     }
 }
 
-/// Whether the contract allows this pair: a main process belongs to three states only, and `Boot` comes
-/// once and first.
+/// Whether the contract allows this pair: a main process belongs to three states only, and `Boot`
+/// comes once and first.
 fn possible(state: StateKind, kind: Kind) -> bool {
     match kind {
         Kind::ExitedMain => {

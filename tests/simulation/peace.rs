@@ -85,6 +85,8 @@ impl World<'_> {
     /// A one-shot that is done again and again.
     fn loops(&self, id: InstanceId) -> bool {
         let service = self.books.service(id);
-        service.kind == Kind::Oneshot && service.rules.restart == Restart::Always
+        // zdaemon's order: a quick exit with 0 rests first, however often.
+        let again = service.rules.restart == Restart::Always || service.rules.governor_first;
+        service.kind == Kind::Oneshot && again
     }
 }

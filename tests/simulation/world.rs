@@ -1,5 +1,6 @@
-//! A world around a supervisor: a virtual clock, a kernel with few pids that it hands out again soon, children
-//! that behave badly, operators that change their minds. All of it follows from one seed.
+//! A world around a supervisor: a virtual clock, a kernel with few pids that it hands out again
+//! soon, children that behave badly, operators that change their minds. All of it follows from one
+//! seed.
 //!
 //! The kernel is strict: a signal to a reaped pid is found by `books`.
 
