@@ -21,8 +21,11 @@ export LAR_DEMO_SOCKET := @lar-demo-$(shell id -u)
 .DEFAULT_GOAL := build
 .PHONY: build run test check fmt image install clean help
 
+# Not position-independent: nothing to relocate at each start, so fewer pages of its own, and a smaller file.
+STATICALLY = -C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,-z,noseparate-code
+
 build: ## build the static binary and say how large it is (the default)
-	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --target $(TARGET)
+	RUSTFLAGS='$(STATICALLY)' $(CARGO) build --release --target $(TARGET)
 	@printf '%s: %s bytes\n' '$(STATIC)' "$$(stat -c %s '$(STATIC)')"
 
 run: ## run a demonstration in the foreground: four services and a one-shot

@@ -358,18 +358,13 @@ fn every_topic_of_the_help_exists() {
 #[test]
 fn every_target_that_the_readme_names_exists() {
     let (makefile, readme) = (package("Makefile"), package("README.md"));
-    let named: BTreeSet<&str> = readme
-        .split("make ")
-        .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next())
-        .filter(|word| makefile.contains(&format!("{word}: ")) || word.len() > 1)
-        .collect();
-    for target in named {
-        assert!(
-            makefile.contains(&format!("\n{target}: ")),
-            "make {target} is not in the Makefile"
-        );
+    let named = readme.split(['`', '\n']).filter_map(|text| text.strip_prefix("make "));
+    let mut count = 0;
+    for target in named.filter_map(|rest| rest.split(' ').next()) {
+        assert!(makefile.contains(&format!("\n{target}: ")), "no make {target}");
+        count += 1;
     }
+    assert!(count >= 4, "the README has the commands");
 }
 
 #[test]
