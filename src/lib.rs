@@ -3,6 +3,7 @@
 
 // layer 0: words
 pub mod exit;
+pub mod nearest;
 pub mod plan;
 pub mod signal;
 pub mod time;

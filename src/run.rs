@@ -210,11 +210,9 @@ impl Loop {
         }
         let (registry, mut source) = (self.poll.registry(), SourceFd(fd));
         let done = match yes {
-            true => registry.register(
-                &mut source,
-                Source::Output(stream.0).token(),
-                Interest::READABLE,
-            ),
+            true => {
+                registry.register(&mut source, Source::Output(stream.0).token(), Interest::READABLE)
+            }
             false => registry.deregister(&mut source),
         };
         match done {

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use super::single;
-use crate::config::{keys, nearest};
+use crate::config::keys;
 use crate::exit::Code;
+use crate::nearest;
 
 /// The pages there are.
 const TOPICS: [&str; 4] = ["config", "exit-codes", "options", "ctl"];

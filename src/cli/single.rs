@@ -214,7 +214,7 @@ fn find(word: &str) -> Result<&'static Opt, String> {
         return Ok(option);
     }
     let names = OPTIONS.iter().map(|option| option.name);
-    match crate::ctl::protocol::nearest::nearest(short, names) {
+    match crate::nearest::nearest(short, names) {
         Some(near) => Err(format!("unknown option '{word}'; did you mean '--{near}'?")),
         None if word.starts_with('-') => Err(format!("unknown option '{word}'")),
         None => Err(format!("unexpected '{word}': the program comes after --")),

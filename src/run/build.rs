@@ -205,11 +205,7 @@ fn paint(
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
 fn empty_input() -> Result<OwnedFd, StartError> {
-    let kernel = |errno| StartError::Kernel("/dev/null", Errno(errno as i32));
-    fd::open_null().or_else(|_| {
-        let pipe = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC);
-        pipe.map(|(read, _)| read).map_err(kernel)
-    })
+    fd::open_null().map_err(|errno| StartError::Kernel("/dev/null", errno))
 }
 
 fn listener<'a>(
