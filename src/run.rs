@@ -117,10 +117,10 @@ struct Loop {
 /// Runs a manager to its end; its exit code. An error means that nothing was started.
 pub fn run(start: Start) -> Result<u8, StartError> {
     let (mut this, startup) = Loop::build(start)?;
-    if let Some(startup) = startup {
-        if let Err(errno) = startup.report(0) {
-            warn!("standard output and error are kept: {errno}");
-        }
+    if let Some(startup) = startup
+        && let Err(errno) = startup.report(0)
+    {
+        warn!("standard output and error are kept: {errno}");
     }
     // From here on it may be PID 1 with children: nothing returns an error any more.
     this.inbox.push_back(Event::Boot);

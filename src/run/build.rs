@@ -60,10 +60,10 @@ impl Loop {
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }
-        if !boot::is_pid1() {
-            if let Err(errno) = reap::become_subreaper() {
-                warn!("orphans go to PID 1: can't become their reaper: {errno}");
-            }
+        if !boot::is_pid1()
+            && let Err(errno) = reap::become_subreaper()
+        {
+            warn!("orphans go to PID 1: can't become their reaper: {errno}");
         }
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;

@@ -61,10 +61,10 @@ impl Loop {
                 at += 1;
             }
         }
-        if let Some(single) = &self.single {
-            if single.job_control {
-                self.look_after_stops();
-            }
+        if let Some(single) = &self.single
+            && single.job_control
+        {
+            self.look_after_stops();
         }
     }
 }

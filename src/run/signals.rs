@@ -105,18 +105,17 @@ impl Loop {
             }
             let had_terminal = self.take_terminal_from(pid);
             if terminal::suspend() {
-                if let Some(terminal) = &self.given.terminal {
-                    if terminal.is_ours() && terminal.give(pid).is_err() {
-                        warn!("the terminal could not be given back to the program");
-                    }
+                if let Some(terminal) = &self.given.terminal
+                    && terminal.is_ours()
+                    && terminal.give(pid).is_err()
+                {
+                    warn!("the terminal could not be given back to the program");
                 }
                 self.continue_group(pid);
             } else if signal == Signal::TSTP {
                 // Nobody would ever continue us, as PID 1 for instance: then Ctrl-Z means nothing.
-                if had_terminal {
-                    if let Some(terminal) = &self.given.terminal {
-                        let _ = terminal.give(pid);
-                    }
+                if had_terminal && let Some(terminal) = &self.given.terminal {
+                    let _ = terminal.give(pid);
                 }
                 self.continue_group(pid);
             }
