@@ -19,7 +19,7 @@ mod identity;
 pub mod keys;
 mod lines;
 mod names;
-mod nearest;
+pub mod nearest;
 mod output;
 mod phrases;
 mod presets;
@@ -53,7 +53,7 @@ pub struct Reading {
 
 /// Reads a time as a file would have it: `500ms`, `1m30s`. For options of the command line.
 pub fn duration(word: &str) -> Result<crate::time::Duration, String> {
-    value::duration(word).map_err(|wrong| wrong.message)
+    value::duration(word)
 }
 
 /// Reads the file called `path`, whose content is `bytes`.
@@ -83,7 +83,9 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
     let mut plan = Plan::default();
     for entry in &tree.root.entries {
         report.error(&entry.spot, format!("`{}` stands outside of any section", entry.key));
-        report.hint(keys::home(&entry.key));
+        if !report.full() {
+            report.hint(keys::home(&entry.key));
+        }
     }
     let top = sort(tree, report);
     let scope = Scope::new(&tree.defines, world);
@@ -169,12 +171,15 @@ fn unknown_section(section: &Section, known: &[&str], report: &mut Report) {
         return;
     }
     let spot = Spot { at: section.spot.at + 1, ..section.spot.clone() };
+    if report.full() {
+        return report.error(&spot, "");
+    }
     let misplaced = section::ALL.contains(&section.kind.as_str());
     match misplaced && !known.contains(&section.kind.as_str()) {
         true => report.error(&spot, format!("`<{}>` does not belong here", section.kind)),
         false => report.error(&spot, format!("there is no section called `<{}>`", section.kind)),
     };
-    match nearest::find(&section.kind, known.iter().copied()) {
+    match nearest::nearest(&section.kind, known.iter().copied()) {
         Some(near) => report.hint(format!("did you mean `<{near}>`?")),
         None => report.hint(format!("here may stand: {}", nearest::list(known.iter().copied()))),
     }

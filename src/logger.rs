@@ -1,11 +1,13 @@
-//! lar's own log (`<eventlog>`): to standard error, standard output, or files, each with its own level and form.
+//! lar's own log (`<eventlog>`): to standard error, standard output, or files, each with its own
+//! level and form.
 //!
-//! It never waits: what can't be written at once is dropped and counted, and the count goes before the next line
-//! that gets through. It never sets O_NONBLOCK on an fd it inherited. After the first record nothing allocates.
-//! It is not where output of services goes, and it does not rotate; [`reopen`] serves those who do.
+//! It never waits: what can't be written at once is dropped and counted, and the count goes before
+//! the next line that gets through. It never sets O_NONBLOCK on an fd it inherited. After the first
+//! record nothing allocates. It is not where output of services goes, and it does not rotate;
+//! [`reopen`] serves those who do.
 //!
-//! env_logger formats one form for one target; so there is one of its loggers for each log file, and `Fan`
-//! hands each record to all.
+//! env_logger formats one form for one target; so there is one of its loggers for each log file,
+//! and `Fan` hands each record to all.
 
 mod form;
 mod sink;
@@ -39,7 +41,8 @@ impl fmt::Display for Warning {
 
 static SINKS: OnceLock<Vec<Arc<Mutex<Sink>>>> = OnceLock::new();
 
-/// Sets the log up, once; a second call only changes the level. Gives the files that could not be opened.
+/// Sets the log up, once; a second call only changes the level. Gives the files that could not be
+/// opened.
 pub fn init(event_log: &EventLog) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let usual = [LogFile {

@@ -1,16 +1,20 @@
-//! The house of all captured output: pipes from the services, places where their bytes go, rings of the latest.
+//! The house of all captured output: pipes from the services, places where their bytes go, rings of
+//! the latest.
 //!
-//! Each captured output has one pipe for as long as the manager runs. lar holds both ends: what a process wrote
-//! before it died is still there, and its successor writes into the same pipe. Nothing here registers with
-//! epoll, reads a clock or logs; `run` does these, and is told with [`Pace`] when to come again.
+//! Each captured output has one pipe for as long as the manager runs. lar holds both ends: what a
+//! process wrote before it died is still there, and its successor writes into the same pipe.
+//! Nothing here registers with epoll, reads a clock or logs; `run` does these, and is told with
+//! [`Pace`] when to come again.
 //!
-//! Who has a pipe: an instance whose output goes to a file, to lar's standard output, or nowhere but with a ring
-//! (`ring 0` and `transcript none` is /dev/null: no pipe, no fd, whatever the number of instances).
+//! Who has a pipe: an instance whose output goes to a file, to lar's standard output, or nowhere
+//! but with a ring (`ring 0` and `transcript none` is /dev/null: no pipe, no fd, whatever the
+//! number of instances).
 //!
-//! Invariants: nothing here waits, but for a write to a regular file; nothing allocates after [`Output::new`],
-//! but `reopen` and a rotation; one buffer a stream and turn; a stream that stopped reading before its pipe was
-//! empty is on the caller's ready list ([`Pace::More`]) or in one queue of ours ([`Pace::Later`]), never
-//! nowhere; what is dropped is counted. SIGPIPE must be blocked or ignored.
+//! Invariants: nothing here waits, but for a write to a regular file; nothing allocates after
+//! [`Output::new`], but `reopen` and a rotation; one buffer a stream and turn; a stream that
+//! stopped reading before its pipe was empty is on the caller's ready list ([`Pace::More`]) or in
+//! one queue of ours ([`Pace::Later`]), never nowhere; what is dropped is counted. SIGPIPE must be
+//! blocked or ignored.
 
 mod notice;
 mod place;
@@ -30,30 +34,33 @@ use crate::transcript::{Page, Ring, Wall};
 use notice::Notices;
 pub use notice::{News, Notice, Told, Warning};
 use place::Place;
-use stream::{Desktop, HOLD, Standing, Stream};
+use stream::{Desktop, Standing, Stream};
 
-/// The one buffer that everything is read into, in bytes: what one stream may take of a turn of the loop, so it
-/// protects the others from one that writes without end. More was measured to gain nothing.
+/// The one buffer that everything is read into, in bytes: what one stream may take of a turn of the
+/// loop, so it protects the others from one that writes without end. More was measured to gain
+/// nothing.
 const BUFFER: usize = 64 * 1024;
 
-/// Reads of one stream in one turn. The usual turn needs two, the second to see that the pipe is empty; a
-/// writer of single bytes would otherwise keep us for as many as fit in the buffer.
+/// Reads of one stream in one turn. The usual turn needs two, the second to see that the pipe is
+/// empty; a writer of single bytes would otherwise keep us for as many as fit in the buffer.
 const READS: usize = 4;
 
-/// A read of less than this, in bytes, within [`SOON`] of the one before counts as small: it cost a wake-up and
-/// brought a line or so.
+/// A read of less than this, in bytes, within [`SOON`] of the one before counts as small: it cost a
+/// wake-up and brought a line or so.
 const SMALL: usize = 8 * 1024;
 
 /// See [`SMALL`].
 const SOON: Duration = Duration::from_millis(2);
 
-/// After this many small reads in a row a stream is read by the tick. Less would delay (and take off epoll) a
-/// service that prints three lines as it starts.
+/// After this many small reads in a row a stream is read by the tick. Less would delay (and take
+/// off epoll) a service that prints three lines as it starts.
 const QUICK: u8 = 8;
 
-/// The tick, under load: a line may come this much later, for half the CPU time. In 2 ms a pipe of 256 KiB fills
-/// at 128 MB/s; a stream that is as fast as this is not read by the tick, as its reads are not small.
-const TICK: Duration = Duration::from_millis(2);
+/// The tick, under load: a line may come this much later. Measured with a program that writes lines
+/// of 100 bytes one by one as fast as it can: 0.8 ms of CPU time a MB, where `cat > file` takes 2
+/// to 3, at no less speed. The least that epoll can wait, as a pipe that fills up meanwhile holds
+/// its service back.
+const TICK: Duration = Duration::from_millis(1);
 
 /// One captured output; the index of its token in `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +81,8 @@ pub enum Pace {
     More,
     /// When epoll says so: its pipe was empty. Register it, if it was taken off epoll.
     Drained,
-    /// When [`Output::due`] hands it out. Until then its pipe need not be watched; taken off epoll, it costs
-    /// no wake-up for each write.
+    /// When [`Output::due`] hands it out. Until then its pipe need not be watched; taken off epoll,
+    /// it costs no wake-up for each write.
     Later,
 }
 
@@ -129,8 +136,9 @@ pub struct Output {
 }
 
 impl Output {
-    /// Makes the pipes and opens the files of a plan, and says what could not be had: those services run all
-    /// the same, and files are tried again. `foreground` decides what [`Target::Default`] is.
+    /// Makes the pipes and opens the files of a plan, and says what could not be had: those
+    /// services run all the same, and files are tried again. `foreground` decides what
+    /// [`Target::Default`] is.
     ///
     /// [`Target::Default`]: crate::plan::Target::Default
     pub fn new(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec<Warning>) {
@@ -167,8 +175,8 @@ impl Output {
         self.streams.get(id.index()).map(|stream| InstanceId(stream.desk))
     }
 
-    /// Makes an instance's pipes as its next process expects them, whatever the last one did to them. One
-    /// system call each; a failure leaves them as they are.
+    /// Makes an instance's pipes as its next process expects them, whatever the last one did to
+    /// them. One system call each; a failure leaves them as they are.
     pub fn before_spawn(&self, instance: InstanceId) {
         let Some(desk) = self.desks.get(instance.index()) else { return };
         for id in desk.streams() {
@@ -178,7 +186,8 @@ impl Output {
         }
     }
 
-    /// Reads one buffer of a stream and passes it on. `wall` is the time of the lines that end in it.
+    /// Reads one buffer of a stream and passes it on. `wall` is the time of the lines that end in
+    /// it.
     pub fn readable(&mut self, id: StreamId, now: Instant, wall: Wall) -> Pace {
         match self.streams.get(id.index()) {
             Some(stream) if stream.standing == Standing::Awake => {}
@@ -199,7 +208,11 @@ impl Output {
                 return Pace::Later;
             }
         };
-        if count == 0 || count >= SMALL || !soon {
+        // What the tick gathered is large: that is no reason to leave it.
+        if count >= SMALL {
+            return usual;
+        }
+        if count == 0 || !soon {
             stream.quick = 0;
             return usual;
         }
@@ -212,9 +225,9 @@ impl Output {
         Pace::Later
     }
 
-    /// A process of this instance has ended: passes on what it left in the pipes, and ends its unterminated
-    /// line. Bounded by what is in the pipes now: a grandchild that goes on writing can't keep us. If the
-    /// place holds back, the rest follows when it takes bytes again.
+    /// A process of this instance has ended: passes on what it left in the pipes, and ends its
+    /// unterminated line. Bounded by what is in the pipes now: a grandchild that goes on writing
+    /// can't keep us. If the place holds back, the rest follows when it takes bytes again.
     pub fn drain(&mut self, instance: InstanceId, now: Instant, wall: Wall) {
         let Some(desk) = self.desks.get(instance.index()) else { return };
         for id in desk.streams() {
@@ -276,8 +289,9 @@ impl Output {
         Told { name: place.map_or("output", |place| &place.path), news: notice.news }
     }
 
-    /// At the manager's end: passes on what is in all pipes, and gives a standard output that holds back up to
-    /// `wait` to take it. The one function here that waits; call it when nothing else is left to do.
+    /// At the manager's end: passes on what is in all pipes, and gives a standard output that holds
+    /// back up to `wait` to take it. The one function here that waits; call it when nothing else is
+    /// left to do.
     pub fn close(&mut self, wait: Duration, now: Instant, wall: Wall) {
         for id in 0..self.desks.len() as u32 {
             self.drain(InstanceId(id), now, wall);
@@ -357,8 +371,7 @@ fn one_turn(
         stream.finish(desktop);
         return Turn::Ended;
     }
-    let room = if stream.may_hold() { HOLD } else { BUFFER };
-    let room = room.min(stream.ending.unwrap_or(BUFFER)).min(buffer.len());
+    let room = stream.room().min(stream.ending.unwrap_or(BUFFER)).min(buffer.len());
     let (count, dry) = pipe::fill(&stream.reader, &mut buffer[..room], READS);
     let bytes = &buffer[..count];
     if let Some(ring) = ring {

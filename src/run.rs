@@ -21,7 +21,7 @@ mod signals;
 mod token;
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use log::{info, warn};
@@ -96,6 +96,8 @@ struct Loop {
     listener_of: Box<[Option<u32>]>,
     server: Option<Server>,
     journal: Journal,
+    /// Each stream's pipe, and whether epoll watches it.
+    pipes: Box<[(RawFd, bool)]>,
     /// Streams to be read in the next turn.
     ready: ReadyList,
     /// Groups whose leader was reaped while others were still there.
@@ -193,10 +195,34 @@ impl Loop {
         let now = clock::now();
         match self.output.readable(stream, now, clock::wall()) {
             Pace::More => self.ready.add(stream.0),
-            // Both come back: by the next edge, or by the tick.
-            Pace::Drained | Pace::Later => {}
+            Pace::Drained => self.watch_output(stream, true),
+            Pace::Later => self.watch_output(stream, false),
         }
         self.report_output();
+    }
+
+    /// Watches a stream's pipe, or not while it waits for its tick: then its writes wake nobody up. A pipe that has
+    /// bytes when it is watched again is reported at once.
+    fn watch_output(&mut self, stream: StreamId, yes: bool) {
+        let Some((fd, watched)) = self.pipes.get_mut(stream.index()) else { return };
+        if *watched == yes {
+            return;
+        }
+        let (registry, mut source) = (self.poll.registry(), SourceFd(fd));
+        let done = match yes {
+            true => registry.register(
+                &mut source,
+                Source::Output(stream.0).token(),
+                Interest::READABLE,
+            ),
+            false => registry.deregister(&mut source),
+        };
+        match done {
+            Ok(()) => *watched = yes,
+            // ENOMEM, ENOSPC: without a watch it would never be read again, so it is read in every turn.
+            Err(_) if yes => self.ready.add(stream.0),
+            Err(_) => {}
+        }
     }
 
     /// A connection has succeeded or failed.

@@ -96,6 +96,7 @@ struct Group {
     /// How many of its dependents are on their way down: it stays up until there are none.
     blockers: u32,
     touched: bool,
+    released: bool,
     pulled: bool,
 }
 
@@ -318,7 +319,10 @@ impl Supervisor {
                 assert_eq!(self.pids.get(pid), Some((id, role)), "pid {pid}");
                 processes += 1;
             }
-            let stays_down = matches!(slot.state, State::Waiting | State::Backoff { .. });
+            let stays_down = matches!(
+                slot.state,
+                State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
+            );
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
         assert_eq!(self.pids.len(), processes, "no pid without a state");
@@ -358,7 +362,8 @@ fn lay_out(plan: &Plan) -> (Box<[Slot]>, Box<[Group]>) {
         let count = service.processes.len() as u32;
         let first = slots.len() as u32;
         let tally = Tally::default();
-        groups.push(Group { first, count, tally, blockers: 0, touched: false, pulled: false });
+        let (touched, released, pulled) = (false, false, false);
+        groups.push(Group { first, count, tally, blockers: 0, touched, released, pulled });
         slots.extend((1..=count).map(|number| Slot {
             service: id,
             number,

@@ -16,6 +16,7 @@ pub mod reap;
 pub mod signals;
 pub mod spawn;
 pub mod terminal;
+pub mod users;
 
 use crate::exit::Errno;
 

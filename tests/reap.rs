@@ -98,27 +98,14 @@ fn a_stop_is_told_once() {
 }
 
 fn stopped() {
-    signals::take_over();
-    signals::announce_stops(true);
-    let pipe = pipe();
-    let pid = start(&pipe, &["sh", "-c", "kill -TSTP $$; kill -STOP $$; exit 5"]);
-    let wait_stop = || {
-        use nix::sys::wait::{Id, WaitPidFlag, waitid};
-        let how = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-        let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid.0)), how);
-    };
-    for signal in [Signal::TSTP, Signal::STOP] {
-        wait_stop();
-        let told = reap::stopped();
-        // Its group has no parent in its session, where TSTP is void.
-        if signal == Signal::TSTP && told == Some((pid, Signal::STOP)) {
-            check(reap::kill(pid, Signal::CONT) == Ok(()), "continued");
-            break;
-        }
-        check(told == Some((pid, signal)), &format!("{signal}: {told:?}"));
-        check(reap::stopped().is_none(), "told once");
-        check(reap::kill(pid, Signal::CONT) == Ok(()), "continued");
-    }
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let pid = start(&pipe(), &["sh", "-c", "kill -STOP $$; exit 5"]);
+    let how = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+    let _ = waitid(Id::Pid(nix::unistd::Pid::from_raw(pid.0)), how);
+    check(reap::next().is_none(), "a stop is no end");
+    check(reap::stopped() == Some((pid, Signal::STOP)), "told");
+    check(reap::stopped().is_none(), "told once");
+    check(reap::kill(pid, Signal::CONT) == Ok(()), "continued");
     check(support::wait(pid) == ExitStatus::Code(5), "it went on");
 }
 
@@ -241,6 +228,21 @@ fn background(code: Option<u8>) -> ! {
 }
 
 #[test]
+fn the_limit_of_open_files_is_raised_and_what_it_was_is_known() {
+    run_helper("files");
+}
+
+fn files() {
+    use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(RLIMIT_NOFILE).expect("a limit");
+    setrlimit(RLIMIT_NOFILE, 64, hard).expect("lowered");
+    let before = fd::raise_file_limit().expect("raised");
+    check(before.soft == 64, &format!("{before:?}"));
+    check(getrlimit(RLIMIT_NOFILE) == Ok((hard, hard)), "as high as it goes");
+    check(fd::raise_file_limit().is_none(), "nothing more to raise");
+}
+
+#[test]
 fn a_pid_file_is_removed_only_while_it_is_ours() {
     let path = std::env::temp_dir().join(format!("lar-pid-{}", std::process::id()));
     let name = path.to_str().unwrap();
@@ -267,6 +269,7 @@ fn helper() {
         Ok("ignored") => ignored_at_start(),
         Ok("signals") => all_signals(),
         Ok("fds") => closed_fds(),
+        Ok("files") => files(),
         Ok("daemon-0") => background(Some(0)),
         Ok("daemon-6") => background(Some(6)),
         Ok("daemon-dies") => background(None),

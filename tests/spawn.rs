@@ -139,10 +139,25 @@ fn a_script_without_an_interpreter_line_is_run_by_sh_each_time() {
         assert_eq!(wait(spawner.spawn(&image).unwrap()), ExitStatus::SUCCESS);
         assert_eq!(support::read_until(&pipe.read, "\n"), format!("{script} x y\n"));
     }
-    // Once it has become a program of its own, it gets its own words again.
-    place.file("script", "#!/bin/sh\necho $#\n", 0o755);
+}
+
+#[test]
+fn a_program_that_takes_a_scripts_place_gets_its_own_words_again() {
+    let place = Place::new("words");
+    let tool = place.file("tool", "echo \"$0\"\n", 0o755);
+    let setup = Setup::default();
+    let process = process(&["tool", "/proc/self/cmdline"]);
+    let pipe = fd::Pipe::new(None, None).unwrap();
+    let recipe = Recipe::new(&setup, &process, [0, pipe.write.as_raw_fd(), 2]);
+    let image = Image::new(&Rc::new(given(&[("PATH", place.path())])), &recipe).unwrap();
+    let mut spawner = Spawner::new().unwrap();
     wait(spawner.spawn(&image).unwrap());
-    assert_eq!(support::read_until(&pipe.read, "\n"), "2\n");
+    assert_eq!(support::read_until(&pipe.read, "\n"), format!("{tool}\n"));
+    fs::remove_file(&tool).unwrap();
+    std::os::unix::fs::symlink("/bin/cat", &tool).unwrap();
+    wait(spawner.spawn(&image).unwrap());
+    drop(pipe.write);
+    assert_eq!(support::read_all(&pipe.read), "tool\0/proc/self/cmdline\0");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use lar::exit::{ExitStatus, Pid};
 use lar::plan::{Session, Setup};
 use lar::signal::Signal;
 use lar::sys::fd::{self, Pipe};
+use lar::sys::signals::{Saved, Set};
 use lar::sys::spawn::{Given, Image, Recipe, Spawner};
 use lar::sys::terminal::{self, Terminal};
 use lar::sys::{own_pid, reap, signals};
@@ -127,7 +128,10 @@ fn suspend() {
     let middle = support::helper_process("middle");
     let words: Vec<&str> =
         ["env", "ROLE=middle"].into_iter().chain(middle.argv.iter().map(String::as_str)).collect();
-    let lar = start(&given, &pipe, &words);
+    // All of its threads block what lar, with its one, blocks.
+    let signals = Saved { mask: signals::handled(), ignored: Set::EMPTY };
+    let blocking = Given { signals, terminal: Terminal::open(), ..Given::collect() };
+    let lar = start(&Rc::new(blocking), &pipe, &words);
     support::read_until(&pipe.read, "program runs\n");
     std::fs::File::from(master.try_clone().expect("a copy")).write_all(b"\x1a").expect("^Z");
     await_stop(lar);
@@ -143,7 +147,7 @@ fn suspend() {
 fn middle() {
     signals::take_over();
     signals::announce_stops(true);
-    let given = Rc::new(Given { terminal: Terminal::open(), ..Given::collect() });
+    let given = given();
     let terminal = given.terminal.as_ref().expect("a terminal");
     let setup = Setup { session: Session::Given, ..Setup::default() };
     // It reads the terminal: only the foreground may.

@@ -1,7 +1,8 @@
 //! `lar ctl`: what people type to a running manager, and what they see.
 //!
-//! Everything that could be found wrong without a manager is found before one is asked. The manager decides
-//! and waits; here its answers become columns, tab-separated lines or JSON, and an exit code.
+//! Everything that could be found wrong without a manager is found before one is asked. The
+//! manager decides and waits; here its answers become columns, tab-separated lines or JSON, and an
+//! exit code.
 
 mod args;
 mod clock;
@@ -131,6 +132,10 @@ fn lost(request: &Request, error: &ClientError) -> u8 {
             INTERRUPTED
         }
         ClientError::NoManager(_) => complain(Code::NoManager, &error.to_string()),
+        // Nothing was cut short: this is how a stream of events ends.
+        ClientError::Closed(_) if request.endless() => {
+            complain(Code::NoManager, "the manager has ended")
+        }
         ClientError::Silent(_) => complain(Code::TimedOut, &error.to_string()),
         _ => complain(Code::Failed, &error.to_string()),
     }

@@ -1,3 +1,63 @@
-pub fn main(_: Vec<std::ffi::OsString>) -> u8 {
-    0
+//! `lar help config [KEY]`, `lar help exit-codes` and the other topics: pages made from the tables that the program itself uses.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use super::single;
+use crate::config::{keys, nearest};
+use crate::exit::Code;
+
+/// The pages there are.
+const TOPICS: [&str; 4] = ["config", "exit-codes", "options", "ctl"];
+
+/// `lar help [TOPIC [KEY]]`.
+pub fn main(args: Vec<OsString>) -> u8 {
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => print(super::USAGE),
+        ["config"] => config(None),
+        ["config", key] => config(Some(key)),
+        ["exit-codes"] => exit_codes(),
+        ["options"] => options(),
+        ["ctl"] => super::ctl::run(vec!["help".into()]),
+        [topic, ..] => {
+            let near = nearest::nearest(topic, TOPICS);
+            let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            super::usage_error(&format!("there is no help about '{topic}'{near}"))
+        }
+    }
+}
+
+/// Prints the options of single-program mode.
+fn options() -> u8 {
+    let lines = single::OPTIONS.iter().map(|option| {
+        format!("--{} {}\n    {} [{}]\n", option.name, option.value, option.doc, option.variable)
+    });
+    print(&lines.collect::<String>())
+}
+
+/// Prints the page about every key of a configuration file, or about one; returns the exit code.
+pub fn config(key: Option<&str>) -> u8 {
+    match key.map(keys::help_one) {
+        None => print(&keys::help()),
+        Some(Ok(text)) => print(&text),
+        Some(Err(near)) => {
+            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            eprintln!("lar: there is no key `{}`{near}", key.unwrap_or_default());
+            Code::Usage as u8
+        }
+    }
+}
+
+/// Prints what lar's exit codes mean; returns its own.
+pub fn exit_codes() -> u8 {
+    let lines = Code::ALL.iter().map(|code| format!("{:>3}  {}\n", *code as u8, code.meaning()));
+    print(&lines.collect::<String>())
+}
+
+/// A reader that has left (`lar help config | head`) is no error.
+fn print(text: &str) -> u8 {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Code::Done as u8
 }

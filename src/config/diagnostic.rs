@@ -147,8 +147,17 @@ impl Report {
         self.failed
     }
 
+    /// Whether nothing more is kept, so that a hint need not be looked for.
+    pub(super) fn full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
     fn add(&mut self, severity: Severity, spot: &Spot, message: String) {
         self.kept = false;
+        if self.full() {
+            self.dropped += 1;
+            return;
+        }
         let place = Some(spot.place());
         let diagnostic = Diagnostic { severity, place, message, hint: None };
         // What `<defaults>` says is read once for each service, but is wrong only once.
@@ -157,10 +166,6 @@ impl Report {
             .iter()
             .any(|(_, old)| old.place == diagnostic.place && old.message == diagnostic.message);
         if again {
-            return;
-        }
-        if self.found.len() >= MOST {
-            self.dropped += 1;
             return;
         }
         self.kept = true;

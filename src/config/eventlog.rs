@@ -11,8 +11,8 @@ use super::value::{self, Wrong};
 use super::{nearest, runner};
 use crate::plan::{EventLog, Level, LogFile};
 
-/// zdaemon's format of a line.
-const FORMAT: &str = "------\n%(asctime)s %(levelname)s %(name)s %(message)s";
+/// zdaemon's format of a line. Its escapes stay: the logger knows them, in files too.
+const FORMAT: &str = "------\\n%(asctime)s %(levelname)s %(name)s %(message)s";
 /// zdaemon's format of a time.
 const DATE_FORMAT: &str = "%Y-%m-%dT%H:%M:%S";
 
@@ -94,7 +94,7 @@ fn logfile(
         if keys::find(Kind::LogFile, &entry.key).is_none() {
             report.error(&entry.spot, format!("`<logfile>` has no key `{}`", entry.key));
             if let Some(near) =
-                nearest::find(&entry.key, keys::all(Kind::LogFile).map(|key| key.name))
+                nearest::nearest(&entry.key, keys::all(Kind::LogFile).map(|key| key.name))
             {
                 report.hint(format!("did you mean `{near}`?"));
             }
@@ -113,8 +113,7 @@ fn logfile(
         v.report.error(&section.spot, "`<logfile>` has no `path`");
         return None;
     };
-    let format =
-        v.entry("format").and_then(|it| one(it, |text| Ok(unescaped(text)), scope, v.report));
+    let format = v.entry("format").and_then(|it| one(it, plain, scope, v.report));
     let date = v.entry("dateformat").and_then(|entry| one(entry, plain, scope, v.report));
     let own = v.entry("level").and_then(|entry| one(entry, self::level, scope, v.report));
     Some(LogFile {
@@ -123,11 +122,6 @@ fn logfile(
         format: format.or(zdaemons.then(|| FORMAT.to_string())),
         date_format: date.or(zdaemons.then(|| DATE_FORMAT.to_string())),
     })
-}
-
-/// ZConfig writes line ends and tabs as `\n` and `\t`.
-fn unescaped(text: &str) -> String {
-    text.replace("\\n", "\n").replace("\\t", "\t").replace("\\r", "\r")
 }
 
 /// Python's names and numbers, on our five steps.

@@ -1,10 +1,15 @@
 //! Who needs whom: names and `group:*` to numbers, and no circles.
 
+use std::collections::BTreeMap;
+
 use super::diagnostic::Report;
 use super::lines::Spot;
 use super::nearest;
 use super::section::{Token, Values};
 use crate::plan::{Plan, ServiceId};
+
+/// Services by their names in small letters: ten thousand are looked up too.
+pub(super) type Names = BTreeMap<String, ServiceId>;
 
 /// The keys that name other services.
 const KEYS: [&str; 4] = ["requires", "wants", "after", "restart-with"];
@@ -32,7 +37,7 @@ struct Edge {
 }
 
 /// Looks up every name, fills each service's order, and reports circles.
-pub(super) fn resolve(wishes: &[Wishes], plan: &mut Plan, report: &mut Report) {
+pub(super) fn resolve(wishes: &[Wishes], names: &Names, plan: &mut Plan, report: &mut Report) {
     let mut edges: Vec<Vec<Edge>> = Vec::with_capacity(wishes.len());
     for (index, wishes) in wishes.iter().enumerate() {
         let own = ServiceId(index as u32);
@@ -40,7 +45,7 @@ pub(super) fn resolve(wishes: &[Wishes], plan: &mut Plan, report: &mut Report) {
         for (key, tokens) in KEYS.iter().zip(&wishes.0) {
             let mut ids: Vec<ServiceId> = Vec::new();
             for token in tokens {
-                for to in lookup(token, own, plan, report) {
+                for to in lookup(token, own, names, plan, report) {
                     if !ids.contains(&to) {
                         ids.push(to);
                         all.push(Edge { to, spot: token.spot.clone() });
@@ -61,7 +66,13 @@ pub(super) fn resolve(wishes: &[Wishes], plan: &mut Plan, report: &mut Report) {
     circles(&edges, plan, report);
 }
 
-fn lookup(token: &Token, own: ServiceId, plan: &Plan, report: &mut Report) -> Vec<ServiceId> {
+fn lookup(
+    token: &Token,
+    own: ServiceId,
+    known: &Names,
+    plan: &Plan,
+    report: &mut Report,
+) -> Vec<ServiceId> {
     let word = token.text.as_str();
     if let Some(group) = word.strip_suffix(":*") {
         let mut members: Vec<ServiceId> = plan.ids().collect();
@@ -73,14 +84,14 @@ fn lookup(token: &Token, own: ServiceId, plan: &Plan, report: &mut Report) -> Ve
         if members.is_empty() {
             report.error(&token.spot, format!("there is no service in a group `{group}`"));
             let groups = plan.services.iter().filter_map(|service| service.group());
-            if let Some(near) = nearest::find(group, groups) {
+            if let Some(near) = nearest::nearest(group, groups) {
                 report.hint(format!("did you mean `{near}:*`?"));
             }
         }
         members.retain(|id| *id != own);
         return members;
     }
-    match plan.find(word) {
+    match known.get(&word.to_ascii_lowercase()).copied() {
         Some(id) if id == own => {
             report.error(&token.spot, format!("`{word}` can't come before itself"));
             Vec::new()
@@ -92,7 +103,8 @@ fn lookup(token: &Token, own: ServiceId, plan: &Plan, report: &mut Report) -> Ve
             let member = |name: &&str| name.rsplit_once(':').is_some_and(|(_, last)| last == word);
             if word.starts_with('#') {
                 report.hint("a comment stands on a line of its own");
-            } else if let Some(near) = names().find(member).or_else(|| nearest::find(word, names()))
+            } else if let Some(near) =
+                names().find(member).or_else(|| nearest::nearest(word, names()))
             {
                 report.hint(format!("did you mean `{near}`?"));
             } else if word.contains(',') {

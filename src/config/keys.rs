@@ -117,7 +117,7 @@ pub(super) fn home(name: &str) -> String {
         Kind::LogFile => "<logfile>",
     });
     match kinds.is_empty() {
-        true => match nearest::find(name, KEYS.iter().map(|key| key.name)) {
+        true => match nearest::nearest(name, KEYS.iter().map(|key| key.name)) {
             Some(near) => format!("did you mean `{near}`? {}", home(near)),
             None => "`lar help config` lists every key".to_string(),
         },
@@ -177,7 +177,7 @@ pub fn help() -> String {
 pub fn help_one(name: &str) -> Result<String, Option<&'static str>> {
     let found: Vec<&Key> = KEYS.iter().filter(|key| key.name.eq_ignore_ascii_case(name)).collect();
     if found.is_empty() {
-        return Err(nearest::find(name, KEYS.iter().map(|key| key.name)));
+        return Err(nearest::nearest(name, KEYS.iter().map(|key| key.name)));
     }
     let mut text = String::new();
     for key in found {

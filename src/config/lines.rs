@@ -284,7 +284,7 @@ impl Parser<'_> {
                 }
             }
             // A slip in the name; a wholly different one is taken as a stray line.
-            None if nearest::find(&kind, [open.as_str()].into_iter()).is_some() => self.close(),
+            None if nearest::nearest(&kind, [open.as_str()]).is_some() => self.close(),
             None => {}
         }
     }
@@ -319,7 +319,7 @@ impl Parser<'_> {
             (lower, _) => {
                 self.report.error(&spot, format!("there is no directive called `{name}`"));
                 let known = ["%define", "%include", "%import"];
-                match nearest::find(lower, known.into_iter()) {
+                match nearest::nearest(lower, known) {
                     Some(near) => self.report.hint(format!("did you mean `{near}`?")),
                     None => {
                         self.report.hint(format!("there are {}", nearest::list(known.into_iter())))

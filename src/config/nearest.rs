@@ -4,13 +4,13 @@
 const LONGEST: usize = 64;
 
 /// The candidate that is nearest to `word`, case aside, if it is near enough to be a slip of the fingers.
-pub(super) fn find<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     if word.len() > LONGEST {
         return None;
     }
     let allowed = (word.len() / 3).clamp(1, 4);
-    let near = known.filter_map(|name| {
+    let near = known.into_iter().filter_map(|name| {
         let letters: Vec<char> = name.to_lowercase().chars().collect();
         let close = letters.len() <= LONGEST && letters.len().abs_diff(word.len()) <= allowed;
         let distance = if close { distance(&word, &letters) } else { usize::MAX };
@@ -64,7 +64,7 @@ mod tests {
             ("x", None),
         ];
         for (word, meant) in cases {
-            assert_eq!(find(word, known.into_iter()), meant, "{word}");
+            assert_eq!(nearest(word, known), meant, "{word}");
         }
     }
 

@@ -11,9 +11,11 @@ const LARGEST_RING: u64 = 1 << 30;
 
 /// How lines are treated.
 pub(super) fn read(v: &mut Values) -> Output {
-    let mut output = Output::default();
-    output.prefix = v.word("prefix", value::boolean);
-    output.timestamp = timestamp(v);
+    let mut output = Output {
+        prefix: v.word("prefix", value::boolean),
+        timestamp: timestamp(v),
+        ..Output::default()
+    };
     let formats = [("text", Format::Text), ("json", Format::Json)];
     if let Some(format) = v.word("format", |word| value::choice(word, &formats)) {
         output.format = format;
@@ -37,7 +39,7 @@ pub(super) fn read(v: &mut Values) -> Output {
 fn timestamp(v: &mut Values) -> Option<String> {
     let entry = v.entry("timestamp")?;
     if let Ok(yes) = value::boolean(&entry.value) {
-        return yes.then(|| phrases::ISO_8601.to_string());
+        return yes.then(|| phrases::RFC_3339.to_string());
     }
     let format = match entry.value.starts_with(['"', '\'']).then(|| words::split(&entry.value)) {
         None => entry.value.clone(),
@@ -55,6 +57,16 @@ fn timestamp(v: &mut Values) -> Option<String> {
         v.wrong("timestamp", format!("`{format}` is neither yes, no nor a format"));
         v.report.hint("as in: timestamp %Y-%m-%dT%H:%M:%S");
         return None;
+    }
+    let mut letters = format.chars();
+    while let Some(letter) = letters.next() {
+        let word = if letter == '%' { letters.next().unwrap_or(' ') } else { '%' };
+        if !phrases::TIME_WORDS.contains(word) {
+            v.wrong("timestamp", format!("`%{word}` is no part of a time"));
+            let known: Vec<String> = phrases::TIME_WORDS.chars().map(|c| format!("%{c}")).collect();
+            v.report.hint(format!("there are {}", known.join(" ")));
+            return None;
+        }
     }
     Some(format)
 }
@@ -82,7 +94,7 @@ fn target(word: &str) -> Result<Target, Wrong> {
         _ if word.ends_with('/') => Err(Wrong::new(format!("`{word}` is a directory"))),
         _ => {
             let words = ["stdout", "inherit", "none", "default"];
-            let near = super::nearest::find(word, words.into_iter());
+            let near = super::nearest::nearest(word, words);
             match near.filter(|_| !word.contains(['/', '.'])) {
                 Some(near) => Err(Wrong::new(format!("`{word}` looks like a slip of `{near}`"))
                     .hint(format!("if it is a file: ./{word}"))),

@@ -16,7 +16,7 @@ pub(super) fn ladder(cursor: &mut Cursor) -> Read<Ladder> {
     let starts_with_digit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
     let mut ladder = Ladder { drain: Duration::ZERO, rungs: Vec::new(), kill: true };
     if cursor.peek().is_some_and(|word| starts_with_digit(word) && word.parse::<u32>().is_err()) {
-        ladder.drain = cursor.read("the drain time", value::duration)?;
+        ladder.drain = cursor.read("the drain time", value::time)?;
     }
     while let Some(word) = cursor.take() {
         if word.eq_ignore_ascii_case("never") {
@@ -27,7 +27,7 @@ pub(super) fn ladder(cursor: &mut Cursor) -> Read<Ladder> {
         let time = cursor.peek().filter(|next| starts_with_digit(next));
         match (time.is_some(), cursor.peek(), signal) {
             (true, _, _) => {
-                let wait = cursor.read("a time", value::duration)?;
+                let wait = cursor.read("a time", value::time)?;
                 ladder.rungs.push(Rung { signal, wait });
             }
             // The last rung of all: KILL needs no time of its own.
@@ -61,21 +61,21 @@ pub(super) fn backoff(cursor: &mut Cursor) -> Read<Backoff> {
     let delay = match kind {
         0 => Delay::None,
         1 => {
-            let first = cursor.read("the first delay", value::duration)?;
+            let first = cursor.read("the first delay", value::time)?;
             let step = match cursor.peek().and_then(|word| word.strip_prefix('+')).is_some() {
-                true => cursor.read("the step", |word| value::duration(&word[1..]))?,
+                true => cursor.read("the step", |word| value::time(&word[1..]))?,
                 false => first,
             };
             Delay::Linear { first, step }
         }
-        _ => Delay::Double { first: cursor.read("the first delay", value::duration)? },
+        _ => Delay::Double { first: cursor.read("the first delay", value::time)? },
     };
     let (mut max, mut jitter) = (None, None);
     while let Some(word) = cursor.peek() {
         match word.to_ascii_lowercase().as_str() {
             "max" => {
                 cursor.take();
-                max = Some(cursor.read("the longest delay", value::duration)?);
+                max = Some(cursor.read("the longest delay", value::time)?);
             }
             "jitter" => {
                 cursor.take();
@@ -101,9 +101,9 @@ pub(super) fn flapping(cursor: &mut Cursor) -> Read<Option<Flapping>> {
     // The history of deaths is a ring of this many times, one for each instance.
     let deaths = cursor.read("the number of deaths", |word| value::number(word, 1, 1000))?;
     expect(cursor, "in")?;
-    let window = cursor.read("the window", value::duration)?;
+    let window = cursor.read("the window", value::time)?;
     expect(cursor, "cooldown")?;
-    let cooldown = cursor.read("the cool-down time", value::duration)?;
+    let cooldown = cursor.read("the cool-down time", value::time)?;
     let rounds = match cursor.skip("rounds") {
         true => {
             Some(cursor.read("the number of rounds", |word| value::number(word, 0, 1_000_000))?)
@@ -158,7 +158,7 @@ pub(super) struct Ready {
 /// `none`, or `[timeout TIME] tcp HOST:PORT | unix PATH | command WORD… | notify`.
 pub(super) fn ready(cursor: &mut Cursor) -> Read<Ready> {
     let timeout = match cursor.skip("timeout") {
-        true => Some(cursor.read("the time", value::duration)?),
+        true => Some(cursor.read("the time", value::time)?),
         false => None,
     };
     let kinds = [("tcp", 0), ("unix", 1), ("command", 2), ("notify", 3), ("none", 4)];
@@ -220,8 +220,11 @@ pub(super) fn ionice(cursor: &mut Cursor) -> Read<IoNice> {
     Ok(IoNice { class, level })
 }
 
-/// `no`, `yes` or a format. What `yes` means is ISO 8601.
-pub(super) const ISO_8601: &str = "%Y-%m-%dT%H:%M:%SZ";
+/// What `timestamp yes` means: RFC 3339 with milliseconds.
+pub const RFC_3339: &str = "%Y-%m-%dT%H:%M:%S.%fZ";
+
+/// The letters that may follow a `%` in a time's format; `transcript::time` reads them, and a test compares.
+pub const TIME_WORDS: &str = "YmdHMSfszFTjybae%";
 
 /// The capabilities of linux/capability.h by their numbers.
 pub(super) const CAPABILITIES: [&str; 41] = [
@@ -281,7 +284,7 @@ pub(super) fn capabilities(cursor: &mut Cursor) -> Read<u64> {
             Some(number) => mask |= 1 << number,
             None => {
                 let wrong = Wrong::new(format!("there is no capability `{word}`"));
-                return Err(match super::nearest::find(bare, CAPABILITIES.into_iter()) {
+                return Err(match super::nearest::nearest(bare, CAPABILITIES) {
                     Some(near) => wrong.hint(format!("did you mean `{near}`?")),
                     None => wrong,
                 });
@@ -318,13 +321,13 @@ pub(super) fn exit_codes(cursor: &mut Cursor) -> Read<Vec<u8>> {
 
 /// A time, or `none`.
 pub(super) fn optional_duration(word: &str) -> Read<Option<Duration>> {
-    if word.eq_ignore_ascii_case("none") { Ok(None) } else { value::duration(word).map(Some) }
+    if word.eq_ignore_ascii_case("none") { Ok(None) } else { value::time(word).map(Some) }
 }
 
 /// A time; a bare number is seconds, as zdaemon has it.
 pub(super) fn seconds(word: &str) -> Read<Duration> {
     match word.parse::<u32>() {
         Ok(seconds) => Ok(Duration::from_secs(u64::from(seconds))),
-        Err(_) => value::duration(word),
+        Err(_) => value::time(word),
     }
 }

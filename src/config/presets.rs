@@ -104,7 +104,7 @@ pub(super) fn read_rules(v: &mut Values, preset: Preset, kind: Kind, rules: &mut
             rules.healthy_after = limit;
         }
     }
-    if let Some(life) = v.word("healthy-after", value::duration) {
+    if let Some(life) = v.word("healthy-after", value::time) {
         rules.healthy_after = life;
     }
     if v.word("forever", value::boolean) == Some(true) {

@@ -195,6 +195,13 @@ pub(super) fn tokens_of(entry: &Entry, scope: &Scope, report: &mut Report) -> Op
     let mut tokens = Vec::with_capacity(split.len());
     let mut good = true;
     for word in split {
+        // `jitter 10%` is a percentage, not a lone sign.
+        let percentage =
+            word.text.strip_suffix('%').filter(|_| entry.key.eq_ignore_ascii_case("backoff"));
+        if percentage.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            tokens.push(Token { spot: entry.at(word.at), text: word.text });
+            continue;
+        }
         match substitute::percent(&word.text, scope, entry.defines) {
             Ok(text) => {
                 tokens.push(Token { text, spot: entry.at(word.at) });
@@ -252,7 +259,10 @@ fn unknown_key(entry: &Entry, section: &Section, kind: Kind, report: &mut Report
         return report.hint(place);
     }
     report.error(&entry.spot, format!("`<{name}>` has no key `{}`", entry.key));
-    match nearest::find(&entry.key, keys::all(kind).map(|key| key.name)) {
+    if report.full() {
+        return;
+    }
+    match nearest::nearest(&entry.key, keys::all(kind).map(|key| key.name)) {
         Some(near) => report.hint(format!("did you mean `{near}`?")),
         None => report.hint(keys::home(&entry.key)),
     }

@@ -2,7 +2,7 @@
 //! `<environment>` and `<limits>` are merged name by name. A preset comes below both.
 
 use super::diagnostic::Report;
-use super::graph::{self, Wishes};
+use super::graph::{self, Names, Wishes};
 use super::keys::Kind as Keys;
 use super::lines::{Entry, Section, Spot};
 use super::presets::{self, Preset};
@@ -11,8 +11,8 @@ use super::value::{self, Wrong};
 use super::world::Directory;
 use super::{environment, identity, names, nearest, output, phrases, program};
 use crate::plan::{
-    ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, Setup,
-    Spawn, Start,
+    ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
+    Setup, Spawn, Start,
 };
 use crate::time::Duration;
 
@@ -35,8 +35,10 @@ pub(super) fn read_all(
 ) {
     let below = defaults.map_or(Vec::new(), |it| section::known(it, Keys::Service, &INNER, report));
     let mut wishes = Vec::with_capacity(sections.len());
+    let mut names = Names::new();
     for section in sections {
-        let name = name(section, &plan.services, report);
+        let id = ServiceId(plan.services.len() as u32);
+        let name = name(section, id, &mut names, report);
         let own = section::known(section, Keys::Service, &INNER, report);
         let said = |entry: &&&Entry| !own.iter().any(|it| it.key.eq_ignore_ascii_case(&entry.key));
         let mut entries: Vec<&Entry> = below.iter().filter(said).copied().collect();
@@ -48,7 +50,7 @@ pub(super) fn read_all(
         wishes.push(Wishes::read(&mut values));
         plan.services.push(service);
     }
-    graph::resolve(&wishes, plan, report);
+    graph::resolve(&wishes, &names, plan, report);
     exit_policy(sections, plan, report);
 }
 
@@ -66,7 +68,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn name(section: &Section, before: &[Service], report: &mut Report) -> String {
+fn name(section: &Section, id: ServiceId, names: &mut Names, report: &mut Report) -> String {
     let Some(name) = &section.name else {
         report.error(&section.spot, "a service needs a name");
         report.hint("as in: <service web>");
@@ -76,8 +78,8 @@ fn name(section: &Section, before: &[Service], report: &mut Report) -> String {
     if let Err(wrong) = names::check(name) {
         let spot = Spot { at: section.name_at + wrong.at.unwrap_or(0), ..spot };
         wrong.report(&spot, report);
-    } else if let Some(old) = before.iter().find(|old| old.name.eq_ignore_ascii_case(name)) {
-        report.error(&spot, format!("there is a service `{}` already", old.name));
+    } else if names.insert(name.to_ascii_lowercase(), id).is_some() {
+        report.error(&spot, format!("there is a service `{name}` already"));
         report.hint("names are compared without case; `instances N` runs one several times");
     }
     name.clone()
@@ -249,10 +251,10 @@ fn process(
         stderr: output::stderr(v),
         ready: None,
     };
-    if let Some(directory) = &process.directory {
-        if v.scope.world.directory(directory) == Directory::Missing {
-            v.wrong("directory", format!("there is no directory `{directory}`"));
-        }
+    if let Some(directory) = &process.directory
+        && v.scope.world.directory(directory) == Directory::Missing
+    {
+        v.wrong("directory", format!("there is no directory `{directory}`"));
     }
     let inherit = &service.setup.inherit;
     if let Some(word) = process.argv.first() {
@@ -260,10 +262,10 @@ fn process(
         program::check(v, "program", &word, &process, inherit);
     }
     if let Some(ready) = v.read("ready", phrases::ready) {
-        if let Some(Probe::Command(words)) = &ready.probe {
-            if let Some(word) = words.first() {
-                program::check(v, "ready", word, &process, inherit);
-            }
+        if let Some(Probe::Command(words)) = &ready.probe
+            && let Some(word) = words.first()
+        {
+            program::check(v, "ready", word, &process, inherit);
         }
         service.probe_timeout = ready.timeout.unwrap_or(service.probe_timeout);
         process.ready = ready.probe;
@@ -276,7 +278,7 @@ fn readiness(v: &mut Values, service: &mut Service) {
     if asked && service.kind == Kind::Oneshot {
         v.wrong("ready", "a one-shot is ready when it has exited with 0, and not otherwise");
     }
-    let positive = |word: &str| match value::duration(word)? {
+    let positive = |word: &str| match value::time(word)? {
         Duration::ZERO => Err(Wrong::new("this would ask without a pause")),
         time => Ok(time),
     };

@@ -34,7 +34,7 @@ pub(super) fn read(section: &Section, scope: &Scope, report: &mut Report) -> Set
         socket_mode: v.word("socket-mode", value::octal).unwrap_or(default.socket_mode),
         allow,
         exit_policy: v.word("exit-policy", |word| value::choice(word, &POLICIES)),
-        shutdown_timeout: v.word("shutdown-timeout", value::duration),
+        shutdown_timeout: v.word("shutdown-timeout", value::time),
         pid_file: v.text("pid-file"),
         daemon: v.word("daemon", value::boolean).unwrap_or(default.daemon),
         spawn_rate: v.word("spawn-rate", rate).unwrap_or(default.spawn_rate),

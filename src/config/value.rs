@@ -38,7 +38,7 @@ impl Wrong {
 const FOREVER: u64 = 1000 * 365 * 86_400 * 1000;
 
 /// `500ms`, `10s`, `1.5s`, `5m`, `1h`, `2d`, and sums of these: `1m30s`.
-pub(super) fn duration(word: &str) -> Result<Duration, Wrong> {
+pub(super) fn time(word: &str) -> Result<Duration, Wrong> {
     let wrong = || {
         let hint = "a time is a number and a unit: 500ms, 10s, 5m, 1h, 2d, 1m30s";
         Wrong::new(format!("`{word}` is not a time")).hint(hint)
@@ -69,6 +69,14 @@ pub(super) fn duration(word: &str) -> Result<Duration, Wrong> {
     if word.is_empty() { Err(wrong()) } else { Ok(Duration::from_millis(millis)) }
 }
 
+/// A time as a configuration file has it, for the options of a command line; else what is wrong with it.
+pub fn duration(word: &str) -> Result<Duration, String> {
+    time(word).map_err(|wrong| match wrong.hint {
+        Some(hint) => format!("{}: {hint}", wrong.message),
+        None => wrong.message,
+    })
+}
+
 /// `number`, which may have up to three decimals, times `factor`.
 fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
@@ -80,7 +88,7 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     whole.checked_add(thousandths.checked_mul(factor)? / 1000)
 }
 
-/// A duration in the units that [`duration`] reads, exactly.
+/// A duration in the units that [`time`] reads, exactly.
 pub(super) fn print_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
@@ -155,7 +163,7 @@ pub(super) fn choice<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, Wr
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names = || choices.iter().map(|(name, _)| *name);
         let wrong = Wrong::new(format!("`{word}` is none of {}", nearest::list(names())));
-        match nearest::find(word, names()) {
+        match nearest::nearest(word, names()) {
             Some(near) => wrong.hint(format!("did you mean `{near}`?")),
             None => wrong,
         }
@@ -177,7 +185,7 @@ pub(super) fn signal(word: &str) -> Result<Signal, Wrong> {
         let wrong = Wrong::new(format!("there is no signal `{word}`"));
         let bare = word.to_ascii_uppercase();
         let bare = bare.strip_prefix("SIG").unwrap_or(&bare);
-        match nearest::find(bare, Signal::names()) {
+        match nearest::nearest(bare, Signal::names()) {
             Some(near) => wrong.hint(format!("did you mean `{near}`?")),
             None => wrong.hint("as in TERM, SIGTERM, 15 or RTMIN+3"),
         }
@@ -212,20 +220,20 @@ mod tests {
             ("0", 0),
         ];
         for (text, millis) in cases {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "s", "10", "10x", "1..5s", "-1s", "1.s", ".5s", "99999999999d", "10S", "é"]
         {
-            assert!(duration(text).is_err(), "{text}");
+            assert!(time(text).is_err(), "{text}");
         }
-        assert!(duration("30").unwrap_err().hint.unwrap().contains("`30s`"));
+        assert!(time("30").unwrap_err().hint.unwrap().contains("`30s`"));
     }
 
     #[test]
     fn printed_times_and_sizes_are_read_again() {
         for millis in [0, 1, 999, 1000, 1500, 60_000, 61_000, 3_600_000, 86_400_000, 90_061_001] {
-            let time = Duration::from_millis(millis);
-            assert_eq!(duration(&print_duration(time)), Ok(time));
+            let long = Duration::from_millis(millis);
+            assert_eq!(time(&print_duration(long)), Ok(long));
         }
         for bytes in [0, 1, 1023, 1024, 1025, 10 << 20, 1 << 30, u64::MAX] {
             assert_eq!(size(&print_size(bytes)), Ok(bytes));

@@ -1,7 +1,8 @@
-//! The client's end of the control socket: it sends one request, and hands over the reply line by line.
+//! The client's end of the control socket: it sends one request, and hands over the reply line by
+//! line.
 //!
-//! It waits for the socket and for Ctrl-C, and never asks twice: the manager answers when there is something
-//! to say. It prints nothing; that is `cli::ctl`.
+//! It waits for the socket and for Ctrl-C, and never asks twice: the manager answers when there is
+//! something to say. It prints nothing; that is `cli::ctl`.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -34,7 +35,7 @@ pub struct Connection {
 pub enum ClientError {
     /// Nobody answers at any of the places.
     NoManager(Vec<(Place, io::Error)>),
-    /// Somebody has the abstract name who is neither root nor this user.
+    /// Somebody else has the abstract name: neither root nor this user, or in another container.
     Stranger(Place, u32),
     /// The connection broke.
     Broken(Place, io::Error),
@@ -59,12 +60,11 @@ impl fmt::Display for ClientError {
                 }
                 Ok(())
             }
-            ClientError::Stranger(place, uid) => {
-                write!(
-                    f,
-                    "who listens at {place} is user {uid}, not a manager of this user or of root"
-                )
-            }
+            ClientError::Stranger(place, uid) => write!(
+                f,
+                "who listens at {place} (user {uid}) is no manager of root or of this user, \
+                 or in another container"
+            ),
             ClientError::Broken(place, error) => {
                 write!(f, "the connection to {place} broke: {}", bare(error))
             }
@@ -111,7 +111,8 @@ impl Connection {
         // An empty queue takes 64 KiB at once, but nothing promises that.
         self.stream.set_nonblocking(false).map_err(broken)?;
         let sent = self.stream.write_all(line.as_bytes());
-        // A manager that refuses (too many clients) says why and closes: what it said is still to be read.
+        // A manager that refuses (too many clients) says why and closes: what it said is still to
+        // be read.
         match sent {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(broken(error)),
             _ => {}
@@ -184,15 +185,20 @@ impl Connection {
     }
 }
 
-/// Anybody can take an abstract name, so whoever has it must be somebody who could harm this user anyway.
+/// Anybody in the network namespace can take an abstract name. So whoever has it must be somebody
+/// who could harm this user anyway; and visible from here, or it is the manager of another
+/// container of the same pod.
 fn check_peer(stream: &UnixStream, place: &Place) -> Result<(), ClientError> {
     if let Place::Path(_) = place {
         return Ok(());
     }
     let peer = getsockopt(stream, PeerCredentials);
     let peer = peer.map_err(|error| ClientError::Broken(place.clone(), error.into()))?;
-    let trusted = peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw();
-    if trusted { Ok(()) } else { Err(ClientError::Stranger(place.clone(), peer.uid())) }
+    let known = peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw();
+    match known && peer.pid() != 0 {
+        true => Ok(()),
+        false => Err(ClientError::Stranger(place.clone(), peer.uid())),
+    }
 }
 
 /// Hears Ctrl-C while a reply is waited for. It is blocked from the ear's making to its end.
@@ -220,7 +226,8 @@ impl Ear {
         Ok(Ear { poll, events: Events::with_capacity(4), signals })
     }
 
-    /// Waits until `stream` can be read, or the deadline has come, or Ctrl-C was pressed: then true.
+    /// Waits until `stream` can be read, or the deadline has come, or Ctrl-C was pressed: then
+    /// true.
     fn wait(&mut self, stream: &UnixStream, deadline: Option<Instant>) -> io::Result<bool> {
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let fd = stream.as_raw_fd();

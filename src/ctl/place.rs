@@ -1,5 +1,5 @@
-//! Where the control socket is. The manager tries these places in this order, and so does its client, so
-//! that they find each other without being told.
+//! Where the control socket is. The manager tries these places in this order, and so does its
+//! client, so that they find each other without being told.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 pub enum Place {
     /// A socket in the file system.
     Path(PathBuf),
-    /// A name in the abstract namespace of the network namespace: for read-only roots. Anybody may take an
-    /// abstract name, so both ends look at who the other is.
+    /// A name in the abstract namespace of the network namespace: for read-only roots. Anybody may
+    /// take an abstract name, so both ends look at who the other is.
     Abstract(String),
 }
 

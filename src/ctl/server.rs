@@ -1,13 +1,14 @@
 //! The manager's end of the control socket, inside its loop.
 //!
-//! It looks at everything and changes nothing itself. In each turn of the loop: [`Server::ready`] for each of
-//! its tokens that epoll named; [`Server::serve`], which reads requests and turns them into [`Event`]s and
-//! [`Order`]s; then, when the core has handled the events and its actions are drained, [`Server::settle`],
-//! which sees the outcome and writes replies. While [`Server::busy`], the loop must not sleep.
+//! It looks at everything and changes nothing itself. In each turn of the loop: [`Server::ready`]
+//! for each of its tokens that epoll named; [`Server::serve`], which reads requests and turns them
+//! into [`Event`]s and [`Order`]s; then, when the core has handled the events and its actions are
+//! drained, [`Server::settle`], which sees the outcome and writes replies. While [`Server::busy`],
+//! the loop must not sleep.
 //!
-//! Invariants: a client costs a fixed amount of memory and at most one request a turn, so that nobody who
-//! talks much, reads slowly or hangs can slow the loop; a socket that can't be made, or a client that can't
-//! be accepted, is a warning and another try, never the manager's end.
+//! Invariants: a client costs a fixed amount of memory and at most one request a turn, so that
+//! nobody who talks much, reads slowly or hangs can slow the loop; a socket that can't be made, or
+//! a client that can't be accepted, is a warning and another try, never the manager's end.
 
 mod access;
 pub mod listen;
@@ -45,15 +46,16 @@ use crate::plan::{Allow, Level, Settings};
 use crate::supervisor::{Event, Ticket};
 use crate::time::{Duration, Instant};
 
-/// How many clients are served at once. Each may cost 80 KiB and an fd, so all of them 2.5 MiB: bounded also
-/// when somebody opens connections and forgets them. The next one is told, and let go.
+/// How many clients are served at once. Each may cost 80 KiB and an fd, so all of them 2.5 MiB:
+/// bounded also when somebody opens connections and forgets them. The next one is told, and let go.
 pub const CLIENTS: usize = 32;
 
 /// How many of the loop's tokens the server uses: the listener's and one for each client.
 pub const TOKENS: usize = CLIENTS + 1;
 
-/// The first and the longest time until a failed bind or accept is tried again; it doubles in between. Long
-/// enough to cost nothing, short enough that an operator who has made room does not wonder.
+/// The first and the longest time until a failed bind or accept is tried again; it doubles in
+/// between. Long enough to cost nothing, short enough that an operator who has made room does not
+/// wonder.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// Something that only the loop can do. It answers with [`Server::answer`].
@@ -93,9 +95,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server as the settings have it, with the tokens `first..first + TOKENS`. A place that can't be used is a
-    /// warning, and tried again; a place that another manager has is an error, because two of them would
-    /// supervise the same things. `runtime` is $XDG_RUNTIME_DIR.
+    /// A server as the settings have it, with the tokens `first..first + TOKENS`. A place that
+    /// can't be used is a warning, and tried again; a place that another manager has is an error,
+    /// because two of them would supervise the same things. `runtime` is $XDG_RUNTIME_DIR.
     pub fn new(
         settings: &Settings,
         runtime: Option<std::ffi::OsString>,
@@ -170,8 +172,8 @@ impl Server {
         self.peers.iter().flatten().filter_map(|peer| peer.deadline()).chain(self.retry).min()
     }
 
-    /// Accepts clients and begins their requests, at most one of each. What they want of the core goes to `inbox`,
-    /// what they want of the loop to [`Server::poll_order`].
+    /// Accepts clients and begins their requests, at most one of each. What they want of the core
+    /// goes to `inbox`, what they want of the loop to [`Server::poll_order`].
     pub fn serve(&mut self, registry: &Registry, view: &View, inbox: &mut VecDeque<Event>) {
         self.accept(registry, view.now);
         for slot in 0..CLIENTS {
@@ -208,7 +210,8 @@ impl Server {
             let Some(peer) = slot else { continue };
             pump::go_on(peer, view);
             if peer.finished(view.now) {
-                // Closing alone would not do while a child that is being made holds a copy of the fd.
+                // Closing alone would not do while a child that is being made holds a copy of the
+                // fd.
                 let _ = registry.deregister(&mut SourceFd(&peer.stream.as_raw_fd()));
                 *slot = None;
                 if self.retry.is_some() {
@@ -241,7 +244,8 @@ impl Server {
         let request = match request {
             Ok(request) => request,
             Err((code, message)) => {
-                // There is room: the last reply is complete, and an idle client's output is empty or short.
+                // There is room: the last reply is complete, and an idle client's output is empty
+                // or short.
                 peer.refuse(code, message);
                 return;
             }
@@ -310,7 +314,8 @@ impl Server {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.acceptable = false,
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    // EMFILE, ENFILE, ENOMEM: the client stays in the backlog, and epoll will not name it again.
+                    // EMFILE, ENFILE, ENOMEM: the client stays in the backlog, and epoll will not
+                    // name it again.
                     _ => {
                         let text = format!("can't accept a client: {}", bare(&error));
                         return self.fail(now, &text);

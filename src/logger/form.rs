@@ -93,8 +93,8 @@ fn python(level: Level) -> &'static str {
     }
 }
 
-/// Python's `%(word)s`, widths and such ignored, and the escapes `\n`, `\t` and `\\`. What is not known stays
-/// as it is written.
+/// Python's `%(word)s`, widths and such ignored, and the escapes `\n`, `\t` and `\\`. What is not
+/// known stays as it is written.
 fn parse(format: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut plain = String::new();

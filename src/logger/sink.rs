@@ -12,8 +12,8 @@ use super::form;
 use crate::sys::pipe;
 use crate::transcript::Stamp;
 
-/// The longest line, in bytes; a longer one is cut. What poll promises to take whole (PIPE_BUF): one byte more
-/// could block lar on a log that nobody reads.
+/// The longest line, in bytes; a longer one is cut. What poll promises to take whole (PIPE_BUF):
+/// one byte more could block lar on a log that nobody reads.
 const LINE: usize = 4096;
 
 /// One target.

@@ -1,4 +1,5 @@
-//! What output has to report, as values: the loop asks for them and logs them; output itself logs nothing.
+//! What output has to report, as values: the loop asks for them and logs them; output itself logs
+//! nothing.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,8 +8,8 @@ use nix::errno::Errno;
 
 use crate::time::{Duration, Human};
 
-/// How many reports may wait. The loop takes them every turn; this bounds a disk with a thousand transcripts
-/// that fills up at once. What comes on top is counted.
+/// How many reports may wait. The loop takes them every turn; this bounds a disk with a thousand
+/// transcripts that fills up at once. What comes on top is counted.
 const WAITING: usize = 64;
 
 /// Something that somebody should know about a place where output goes.

@@ -1,8 +1,9 @@
 //! One place where output goes: a file, or lar's own standard output.
 //!
-//! It is not told of lines: it writes what it is given. Invariants: nothing here waits; a byte that is given
-//! is written, or held back in order, or counted as lost, and a loss is written down as a line once there is
-//! room; an error changes how the place is (`Health`), and never reaches the service.
+//! It is not told of lines: it writes what it is given. Invariants: nothing here waits; a byte that
+//! is given is written, or held back in order, or counted as lost, and a loss is written down as a
+//! line once there is room; an error changes how the place is (`Health`), and never reaches the
+//! service.
 
 use std::fmt::Write as _;
 use std::io::{self, Stdout};
@@ -20,26 +21,26 @@ use crate::sys::pipe;
 use crate::time::{Duration, Instant};
 use crate::transcript::frame::PAGE;
 
-/// The most that is written at once to what may block: poll says that this much goes through whole, and no
-/// other writer's bytes come between. POSIX names it PIPE_BUF; on Linux it is one page.
+/// The most that is written at once to what may block: poll says that this much goes through whole,
+/// and no other writer's bytes come between. POSIX names it PIPE_BUF; on Linux it is one page.
 const ATOM: usize = 4096;
 
-/// How long a reader that has stopped (of standard output, or of a FIFO) holds services back before output is
-/// dropped. Long enough for a container runtime that is busy, so that a burst is not lost; short enough
-/// that a runtime that hangs can't stall every service for good.
+/// How long a reader that has stopped (of standard output, or of a FIFO) holds services back before
+/// output is dropped. Long enough for a container runtime that is busy, so that a burst is not
+/// lost; short enough that a runtime that hangs can't stall every service for good.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// First and longest time between two tries of a place whose reader has stopped. The first is the least that
-/// epoll can wait, as most readers are only a moment late; the longest bounds what a dead one costs, and is
-/// below `ERROR`'s first, by which `fail` knows a relapse.
+/// First and longest time between two tries of a place whose reader has stopped. The first is the
+/// least that epoll can wait, as most readers are only a moment late; the longest bounds what a
+/// dead one costs, and is below `ERROR`'s first, by which `fail` knows a relapse.
 const STALL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(500));
 
-/// The same for an error: a full disk stays full for longer than a moment, and an operator who has made room
-/// should not wait long.
+/// The same for an error: a full disk stays full for longer than a moment, and an operator who has
+/// made room should not wait long.
 const ERROR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// A place that was good for this long and fails again is tried anew after the first time; a disk that fills
-/// up again at once is not.
+/// A place that was good for this long and fails again is tried anew after the first time; a disk
+/// that fills up again at once is not.
 const CALM: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -116,8 +117,8 @@ impl Place {
         }
     }
 
-    /// At load: whether the loss is written as JSON, when the file is put aside, and whether it must be able
-    /// to hold back.
+    /// At load: whether the loss is written as JSON, when the file is put aside, and whether it
+    /// must be able to hold back.
     pub(super) fn set_up(&mut self, json: bool, rotate: Option<Rotate>, hold: bool) {
         self.json |= json;
         if let (None, Some(rotate)) = (&self.rotation, rotate) {
@@ -163,8 +164,8 @@ impl Place {
         })
     }
 
-    /// Opens the file anew and then lets the old one go; on an error the old one stays. A place that ails is
-    /// tried at once.
+    /// Opens the file anew and then lets the old one go; on an error the old one stays. A place
+    /// that ails is tried at once.
     pub(super) fn reopen(&mut self, now: Instant) -> Result<(), Errno> {
         self.next = now;
         let Handle::File(file) = &mut self.handle else { return Ok(()) };

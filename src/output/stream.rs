@@ -8,11 +8,12 @@ use super::place::Place;
 use crate::time::Instant;
 use crate::transcript::{Framer, Page, Wall};
 
-/// How much is read at once from a stream that may have to hold back, in bytes: what it reads and can't pass on
-/// is kept, so this is memory (touched only then). Other streams read a whole buffer.
+/// How much is read at once from a stream that may have to hold back, in bytes: what it reads and
+/// can't pass on is kept, so this is memory (touched only then). Other streams read a whole buffer.
 pub(super) const HOLD: usize = 16 * 1024;
 
-/// Whether a stream waits for its pipe, or for something else. In the queue of that name at most once.
+/// Whether a stream waits for its pipe, or for something else. In the queue of that name at most
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Standing {
     /// For its pipe.
@@ -35,10 +36,12 @@ pub(super) struct Stream {
     pub(super) firm: bool,
     /// Bytes that were read and could not be passed on.
     pub(super) rest: Vec<u8>,
-    /// How many bytes in the pipe are still the last process's; at 0 its unterminated line is ended.
+    /// How many bytes in the pipe are still the last process's; at 0 its unterminated line is
+    /// ended.
     pub(super) ending: Option<usize>,
     pub(super) standing: Standing,
     pub(super) last: Instant,
+    /// Small reads in a row.
     pub(super) quick: u8,
 }
 
@@ -54,6 +57,11 @@ pub(super) struct Desktop<'a> {
 impl Stream {
     pub(super) fn may_hold(&self) -> bool {
         self.rest.capacity() > 0
+    }
+
+    /// How much of it is read in a turn, in bytes.
+    pub(super) fn room(&self) -> usize {
+        if self.may_hold() { HOLD } else { super::BUFFER }
     }
 
     pub(super) fn is_held(&self, desktop: &Desktop<'_>) -> bool {
@@ -73,7 +81,8 @@ impl Stream {
         self.rest.is_empty() && !self.is_held(desktop)
     }
 
-    /// Passes bytes on to the place. Gives how many it took: all, unless the stream is to be held back.
+    /// Passes bytes on to the place. Gives how many it took: all, unless the stream is to be held
+    /// back.
     pub(super) fn pass(&mut self, bytes: &[u8], desktop: &mut Desktop<'_>) -> usize {
         let Some(place) = &mut desktop.place else { return bytes.len() };
         if bytes.is_empty() {

@@ -1,5 +1,5 @@
-//! From the plan to pipes, places and streams: done once, at load, where memory may be claimed and files
-//! opened. What can't be had becomes a warning, never a service that does not run.
+//! From the plan to pipes, places and streams: done once, at load, where memory may be claimed and
+//! files opened. What can't be had becomes a warning, never a service that does not run.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -16,12 +16,13 @@ use crate::sys::pipe;
 use crate::time::Instant;
 use crate::transcript::{Frame, Framer, Page, Ring, Stamp};
 
-/// What a pipe should hold, in bytes: what a service may write while lar does something else. The kernel's own
-/// is 64 KiB; four times that halves the number of wake-ups and outlasts the longest stall of a disk measured.
+/// What a pipe should hold, in bytes: what a service may write while lar does something else. The
+/// kernel's own is 64 KiB; four times that halves the number of wake-ups and outlasts the longest
+/// stall of a disk measured.
 const PIPE: i32 = 256 * 1024;
 
-/// What a user's pipes may hold together (pipe-user-pages-soft: 64 MiB). A user above it gets pipes of two
-/// pages from then on, in all programs; so an unprivileged lar takes at most half.
+/// What a user's pipes may hold together (pipe-user-pages-soft: 64 MiB). A user above it gets pipes
+/// of two pages from then on, in all programs; so an unprivileged lar takes at most half.
 const PIPES: usize = 32 * 1024 * 1024;
 
 /// Where one output of one instance goes.
@@ -139,6 +140,9 @@ impl<'a> Wiring<'a> {
             Target::Default if !self.foreground => quiet,
             // A path is never empty, so this is a name that no path has.
             Target::Default | Target::Stdout => self.place(service, ""),
+            // To open it anew would fail if it is a socket, and would not be one place with
+            // `stdout`.
+            Target::File(path) if path == "/dev/stdout" => self.place(service, ""),
             Target::File(path) => self.place(service, path),
         }
     }
@@ -196,6 +200,7 @@ impl<'a> Wiring<'a> {
                     streams.push(stream);
                     Wire::Stream(StreamId(streams.len() as u32 - 1))
                 }
+                // EMFILE, most likely: lar's own fds are better than a service that does not run.
                 Err(errno) => {
                     let label = slot.service.label(slot.number).to_string();
                     self.warnings.push(Warning::Pipe { label, errno });

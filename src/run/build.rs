@@ -84,7 +84,8 @@ impl Loop {
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let pid = Pid(std::process::id() as i32);
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
-        let (instances, streams) = (plan.instances(), output.sources().count());
+        let instances = plan.instances();
+        let pipes: Box<[_]> = output.sources().map(|(_, fd)| (fd, true)).collect();
         let level = plan.event_log.level;
         let seed = clock::wall().0 ^ (pid.0 as u64) << 40;
         let supervisor = Supervisor::new(plan, seed);
@@ -103,7 +104,8 @@ impl Loop {
             listeners,
             listener_of,
             server,
-            ready: ReadyList::new(streams),
+            ready: ReadyList::new(pipes.len()),
+            pipes,
             lingering: Vec::with_capacity(instances),
             reap_again: false,
             single,

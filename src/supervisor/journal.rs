@@ -1,18 +1,19 @@
-//! What has happened lately: the latest changes of each instance (`ctl why`) and of all (`ctl events`).
+//! What has happened lately: the latest changes of each instance (`ctl why`) and of all (`ctl
+//! events`).
 //!
-//! Not the event log, and not part of the core's decisions: it only remembers. Everything is allocated at
-//! load; [`Journal::record`] allocates nothing, because it stands on the restart path.
+//! Not the event log, and not part of the core's decisions: it only remembers. Everything is
+//! allocated at load; [`Journal::record`] allocates nothing, because it stands on the restart path.
 
 use super::event::Change;
 use crate::plan::InstanceId;
 use crate::time::Duration;
 
-/// How many changes of each instance are kept. A crash and its restart are four, so `why` shows the latest
-/// two; the memory of 10 000 instances stays below 10 MB.
+/// How many changes of each instance are kept. A crash and its restart are four, so `why` shows
+/// the latest two; the memory of 10 000 instances stays below 10 MB.
 pub const KEPT: usize = 8;
 
-/// How many changes of all are kept at least, for subscribers that are behind: two for each instance, so
-/// that a whole boot within one turn of the loop does not outrun a client that reads.
+/// How many changes of all are kept at least, for subscribers that are behind: two for each
+/// instance, so that a whole boot within one turn of the loop does not outrun a client that reads.
 const LATEST: usize = 256;
 
 /// One remembered change.

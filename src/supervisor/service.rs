@@ -18,7 +18,9 @@ impl Supervisor {
                 self.slots[id.index()].last_spawn = Some(now);
                 let state = self.first_state(now, id, pid);
                 self.enter(now, id, state, Cause::Spawned);
-                if !self.slots[id.index()].wanted_up {
+                if self.ending.killing() {
+                    self.kill_at_end(now, id);
+                } else if !self.slots[id.index()].wanted_up {
                     self.stop_when_free(now, id, self.stop_cause());
                 }
             }
@@ -189,6 +191,7 @@ impl Supervisor {
             State::Starting { pid, spawned, asking: Asking::Asked(_), .. } => {
                 if ready {
                     self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
+                    self.cancel_probe(id); // if it was not the probe's process that said so
                 } else {
                     self.ask_again(id, again);
                 }
@@ -212,12 +215,15 @@ impl Supervisor {
     pub(super) fn probe_spawned(&mut self, id: InstanceId, pid: Pid) {
         let slot = &mut self.slots[id.index()];
         let asked = matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. });
-        if slot.probe.is_none() {
+        let first = slot.probe.is_none();
+        if first {
             slot.probe = Some(pid);
             self.pids.insert(pid, (id, Role::Probe));
         }
-        if !asked {
-            let target = SignalTarget::Process(pid);
+        // A question that was taken back before its process was there; or one process too many, which
+        // is not taken on and will be reaped as an orphan.
+        if !asked || !first {
+            let target = SignalTarget::Group(pid);
             self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
         }
     }
@@ -295,7 +301,13 @@ impl Supervisor {
             // Up, or will be: what was to come after it is forgotten.
             State::Spawning | State::Starting { .. } | State::Running { .. } => {}
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
-            State::Clearing { .. } => self.go_on_with(id, Then::Start),
+            // A one-shot that did its work is left alone here, too.
+            State::Clearing { then: Then::Leave(status), .. }
+                if self.service(id).kind == Kind::Oneshot && status.success() => {}
+            State::Clearing { .. } => {
+                self.slots[id.index()].history.clear();
+                self.go_on_with(id, Then::Start);
+            }
         }
     }
 
@@ -325,6 +337,7 @@ impl Supervisor {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);
                 self.slots[id.index()].history.clear();
+                self.pull(now, self.slots[id.index()].service);
                 self.begin_stop(now, id, Reason::Asked, cause);
             }
             State::Exited { .. } => {
@@ -394,6 +407,11 @@ impl Supervisor {
                 let target =
                     if group { SignalTarget::Group(pid) } else { SignalTarget::Process(pid) };
                 self.push(Action::Signal { instance: id, target, signal });
+                // On its way down for a restart: the end that was asked for may not be lost in it.
+                let stopping = matches!(self.slots[id.index()].state, State::Stopping { .. });
+                if ends && stopping && !self.ending.begun() {
+                    self.shut_down_with(now, Some(signal));
+                }
             }
             State::Stopped
             | State::Waiting

@@ -62,6 +62,11 @@ impl Ending {
         self.progress != Progress::Running
     }
 
+    /// Whether there is no more patience.
+    pub(super) fn killing(&self) -> bool {
+        matches!(self.progress, Progress::Killing { .. } | Progress::Finished)
+    }
+
     /// Counts an instance in (`by` 1) or out (-1).
     pub(super) fn count(&mut self, state: &State, by: i64) {
         if !state.at_rest() {
@@ -100,9 +105,10 @@ impl Supervisor {
         self.ending.verdict = self.ending.verdict.or(verdict);
     }
 
-    /// Whether an operator keeps something stopped, who may want to start it again.
+    /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
+    /// the cause that it began with.
     fn anything_held(&self) -> bool {
-        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.ticket.0 != 0)
+        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.cause != Cause::Boot)
     }
 
     /// The first code other than 0, in the order of the file; 0 if there is none.
@@ -119,6 +125,10 @@ impl Supervisor {
             (State::Failed, Cause::SpawnFailed(Stage::Exec, ENOENT)) => NOT_FOUND,
             (State::Failed, Cause::SpawnFailed(..)) => NOT_EXECUTABLE,
             (State::Failed, Cause::Exited(status, _)) if !governed => status.shell_code().max(1),
+            // Its group lingered: the cause is what was waited for last, but it is the same death.
+            (State::Failed, Cause::GroupGone) if !governed => {
+                slot.last_exit.map_or(1, |status| status.shell_code().max(1))
+            }
             (State::Failed, _) => 1,
             _ => 0,
         }
@@ -182,7 +192,8 @@ impl Supervisor {
         }
     }
 
-    fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
+    /// KILL, whatever rung its ladder is on.
+    pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
         let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
         let service = self.service(id);
         let after_last = service.stop.rungs.len() + 1;

@@ -147,7 +147,8 @@ impl Supervisor {
                 true => group.blockers += 1,
                 false => group.blockers -= 1,
             }
-            if group.blockers == 0 {
+            if group.blockers == 0 && !group.released {
+                group.released = true;
                 self.released.push(dependency);
             }
         }
@@ -166,6 +167,7 @@ impl Supervisor {
                     }
                 }
             } else if let Some(service) = self.released.pop() {
+                self.groups[service.index()].released = false;
                 for id in self.instances_of(service) {
                     let slot = &self.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });

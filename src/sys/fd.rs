@@ -237,15 +237,18 @@ pub struct FileLimit {
 /// Raises our own limit of open files as far as allowed. What it was before, if it changed:
 /// children get that back, since old programs with select(2) can't take more than 1024.
 pub fn raise_file_limit() -> Option<FileLimit> {
-    let (soft, hard) = nix::sys::resource::getrlimit(FILES).ok()?;
-    if soft >= hard {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit64 to `limit`.
+    checked(unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, &mut limit) }).ok()?;
+    let before = FileLimit { soft: limit.rlim_cur, hard: limit.rlim_max };
+    if before.soft >= before.hard {
         return None;
     }
-    nix::sys::resource::setrlimit(FILES, hard, hard).ok()?;
-    Some(FileLimit { soft, hard })
+    limit.rlim_cur = before.hard;
+    // SAFETY: the kernel reads one rlimit64 from `limit`.
+    checked(unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &limit) }).ok()?;
+    Some(before)
 }
-
-const FILES: nix::sys::resource::Resource = nix::sys::resource::Resource::RLIMIT_NOFILE;
 
 /// Opens and locks a file (flock, mode 0600), made if it isn't there. EWOULDBLOCK: another process
 /// has it. The lock lasts until the fd is closed, by whatever end this process takes; the file

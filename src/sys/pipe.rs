@@ -1,7 +1,7 @@
 //! What output needs of the kernel: pipes, files to append to, and whether a write would block.
 //!
-//! It keeps no state and owns no fd. O_NONBLOCK is set only on open file descriptions that lar made itself:
-//! on an inherited one it would hit everybody who shares it.
+//! It keeps no state and owns no fd. O_NONBLOCK is set only on open file descriptions that lar made
+//! itself: on an inherited one it would hit everybody who shares it.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -10,15 +10,16 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown, pipe2, read};
 
-/// A new pipe, both ends close-on-exec: (read end, non-blocking; write end, blocking, as programs expect it).
+/// A new pipe, both ends close-on-exec: (read end, non-blocking; write end, blocking, as programs
+/// expect it).
 pub fn make() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((reader, writer))
 }
 
-/// Makes room for `size` bytes in a pipe. Refused (EPERM) above /proc/sys/fs/pipe-max-size or when the user's
-/// pipes hold too much already; the pipe is good nevertheless.
+/// Makes room for `size` bytes in a pipe. Refused (EPERM) above /proc/sys/fs/pipe-max-size or when
+/// the user's pipes hold too much already; the pipe is good nevertheless.
 pub fn enlarge(pipe: impl AsFd, size: i32) -> Result<(), Errno> {
     fcntl(pipe, FcntlArg::F_SETPIPE_SZ(size)).map(drop)
 }
@@ -28,8 +29,8 @@ pub fn give(pipe: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> Result<(), E
     fchown(pipe, uid.map(Uid::from_raw), gid.map(Gid::from_raw))
 }
 
-/// Takes back what a child may have set on the write end it shares with us (O_NONBLOCK makes its successor
-/// fail with EAGAIN; O_DIRECT makes packets). One call if nothing was set.
+/// Takes back what a child may have set on the write end it shares with us (O_NONBLOCK makes its
+/// successor fail with EAGAIN; O_DIRECT makes packets). One call if nothing was set.
 pub fn restore(writer: impl AsFd) -> Result<(), Errno> {
     let theirs = OFlag::O_NONBLOCK | OFlag::O_DIRECT | OFlag::O_APPEND | OFlag::O_ASYNC;
     let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL)?);
@@ -42,13 +43,15 @@ pub fn restore(writer: impl AsFd) -> Result<(), Errno> {
 /// How many bytes wait in a pipe; 0 if the kernel won't say.
 pub fn unread(pipe: impl AsFd) -> usize {
     let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int to the address it is given, which is that of a local that outlives the call.
+    // SAFETY: FIONREAD writes one int to the address it is given, which is that of a local that
+    // outlives the call.
     let result = unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut count) };
     if result < 0 { 0 } else { usize::try_from(count).unwrap_or(0) }
 }
 
-/// Reads from a non-blocking pipe into `buffer` until that is full or the pipe is empty, in at most `reads`
-/// calls, so that a writer of single bytes can't hold us. Gives how much came, and whether it is now empty.
+/// Reads from a non-blocking pipe into `buffer` until that is full or the pipe is empty, in at most
+/// `reads` calls, so that a writer of single bytes can't hold us. Gives how much came, and whether
+/// it is now empty.
 pub fn fill(pipe: impl AsFd, buffer: &mut [u8], reads: usize) -> (usize, bool) {
     let mut filled = 0;
     for _ in 0..reads {
@@ -65,8 +68,8 @@ pub fn fill(pipe: impl AsFd, buffer: &mut [u8], reads: usize) -> (usize, bool) {
     (filled, false)
 }
 
-/// Opens a file to append to, and makes it if it is not there. Never waits: a FIFO that nobody reads is ENXIO,
-/// and a full one is EAGAIN when it is written to.
+/// Opens a file to append to, and makes it if it is not there. Never waits: a FIFO that nobody
+/// reads is ENXIO, and a full one is EAGAIN when it is written to.
 pub fn append(path: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_WRONLY
         | OFlag::O_APPEND
@@ -82,11 +85,42 @@ pub fn append(path: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Whether a write of at most PIPE_BUF bytes goes through at once, or within `millis`. An error counts as yes:
-/// the write will say which.
+/// Whether a write of at most PIPE_BUF bytes goes through at once, or within `millis`. An error
+/// counts as yes: the write will say which.
 pub fn writable(fd: BorrowedFd<'_>, millis: i32) -> bool {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: the count 1 matches the one pollfd, a local that outlives the call.
     let count = unsafe { libc::poll(&raw mut poll, 1, millis) };
     count > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_set_on_the_write_end_is_taken_back() {
+        let (reader, writer) = make().unwrap();
+        for flags in [OFlag::O_NONBLOCK, OFlag::O_DIRECT, OFlag::O_APPEND] {
+            fcntl(&writer, FcntlArg::F_SETFL(flags)).unwrap();
+            restore(&writer).unwrap();
+            let now = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+            assert!(!now.intersects(OFlag::O_NONBLOCK | OFlag::O_DIRECT | OFlag::O_APPEND));
+        }
+        let ours = OFlag::from_bits_retain(fcntl(&reader, FcntlArg::F_GETFL).unwrap());
+        assert!(ours.contains(OFlag::O_NONBLOCK), "the read end stays as it is");
+    }
+
+    #[test]
+    fn a_pipe_says_what_waits_in_it_and_whether_it_is_full() {
+        let (reader, writer) = make().unwrap();
+        assert_eq!(unread(&reader), 0);
+        assert!(writable(writer.as_fd(), 0));
+        let capacity = fcntl(&writer, FcntlArg::F_GETPIPE_SZ).unwrap() as usize;
+        nix::unistd::write(&writer, &vec![0; capacity]).unwrap();
+        assert_eq!(unread(&reader), capacity);
+        assert!(!writable(writer.as_fd(), 0));
+        let mut buffer = vec![0; capacity + 1];
+        assert_eq!(fill(&reader, &mut buffer, 100), (capacity, true));
+    }
 }

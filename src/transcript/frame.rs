@@ -1,29 +1,35 @@
-//! Splitting a stream of bytes into lines, and dressing each: `[web@2] text`, a time before it, or one JSON
-//! object a line.
+//! Splitting a stream of bytes into lines, and dressing each: `[web@2] text`, a time before it, or
+//! one JSON object a line.
 //!
-//! Invariants: the result depends on the bytes only, never on how they were cut into reads (given one time);
-//! no byte of text is ever dropped; a [`Page`] holds whole lines only, so that whoever writes one at a time
-//! never tears a line (only undressed text whose line outgrows the carry is passed on in parts).
+//! Invariants: the result depends on the bytes only, never on how they were cut into reads (given
+//! one time); no byte of text is ever dropped; a [`Page`] holds whole lines only, so that whoever
+//! writes one at a time never tears a line (only undressed text whose line outgrows the carry is
+//! passed on in parts).
 
+use super::scan::{escape, newline};
 use super::time::{self, Stamp, Wall};
 
-/// The longest line that is kept in one piece, in bytes, when lines are dressed or shared; a longer one is
-/// split here. It is also the memory that a dressed stream may hold between two reads, so it protects lar from
-/// a service that never ends its line. One page: what a pipe takes without tearing, too.
+/// The longest line that is kept in one piece, in bytes, when lines are dressed or shared; a longer
+/// one is split here. It is also the memory that a dressed stream may hold between two reads, so it
+/// protects lar from a service that never ends its line. One page: what a pipe takes without
+/// tearing, too.
 pub const LINE: usize = 4096;
 
-/// How much a [`Page`] gathers before it must be written, in bytes. More means fewer writes; it is touched only
-/// by dressed streams, and there is one for the whole manager.
+/// How much a [`Page`] gathers before it must be written, in bytes. More means fewer writes; it is
+/// touched only by dressed streams, and there is one for the whole manager.
 pub const PAGE: usize = 96 * 1024;
 
-/// The most that one line can become: every byte of it as `\u00XX` (6), and what stands around it (a head of
-/// at most [`HEAD`] bytes, the tail and the mark). Room for it is made before a line is begun.
+/// The most that one line can become: every byte of it as `\u00XX` (6), and what stands around it
+/// (a head of at most [`HEAD`] bytes, the tail and the mark). Room for it is made before a line is
+/// begun.
 const WIDEST: usize = 6 * LINE + HEAD + 64;
 
-/// The room for what stands before a line: a time (six times [`time::ROOM`] at worst, escaped) and names.
+/// The room for what stands before a line: a time (six times [`time::ROOM`] at worst, escaped) and
+/// names.
 const HEAD: usize = 6 * time::ROOM + 512;
 
-/// At the end of a piece of a line that was too long, as in a shell script: it goes on in the next one.
+/// At the end of a piece of a line that was too long, as in a shell script: it goes on in the next
+/// one.
 const SPLIT_TEXT: &[u8] = b"\\\n";
 const SPLIT_JSON: &[u8] = b"\",\"split\":true}\n";
 
@@ -32,7 +38,8 @@ const SPLIT_JSON: &[u8] = b"\",\"split\":true}\n";
 pub enum Style {
     /// The head, the line.
     Text,
-    /// One object a line: `time`, `service`, `instance`, `stream`, `text`, and `split` for a cut line.
+    /// One object a line: `time`, `service`, `instance`, `stream`, `text`, and `split` for a cut
+    /// line.
     Json,
 }
 
@@ -91,8 +98,8 @@ impl Frame {
                 page.out.extend_from_slice(if split { SPLIT_TEXT } else { b"\n" });
             }
             Style::Json => {
-                // A character may lie across the carry and the read; a line from the carry alone is rare
-                // enough to be put together first.
+                // A character may lie across the carry and the read; a line from the carry alone is
+                // rare enough to be put together first.
                 match parts {
                     [first, []] => escape(first, &mut page.out),
                     [[], second] => escape(second, &mut page.out),
@@ -109,7 +116,8 @@ impl Frame {
     }
 }
 
-/// Names are at most 63 bytes by the config's rule; this keeps [`HEAD`] true whatever becomes of that rule.
+/// Names are at most 63 bytes by the config's rule; this keeps [`HEAD`] true whatever becomes of
+/// that rule.
 fn cut(mut head: Vec<u8>) -> Vec<u8> {
     head.truncate(HEAD - 6 * time::ROOM - 16);
     head
@@ -193,7 +201,8 @@ impl Framer {
         matches!(self.mode, Mode::Raw)
     }
 
-    /// Begins a batch: `at` is the time of every line that ends in it. Call it before [`Framer::feed`].
+    /// Begins a batch: `at` is the time of every line that ends in it. Call it before
+    /// [`Framer::feed`].
     pub fn begin(&self, at: Wall, page: &mut Page) {
         page.head.clear();
         if let Mode::Dressed(frame) = &self.mode {
@@ -201,8 +210,9 @@ impl Framer {
         }
     }
 
-    /// Puts lines from `input` on the page until that is full, and keeps the beginning of an unfinished one.
-    /// Gives how many bytes it took: fewer than there are means that the page must be written first.
+    /// Puts lines from `input` on the page until that is full, and keeps the beginning of an
+    /// unfinished one. Gives how many bytes it took: fewer than there are means that the page must
+    /// be written first.
     pub fn feed(&mut self, input: &[u8], page: &mut Page) -> usize {
         match &mut self.mode {
             Mode::Raw => {
@@ -215,8 +225,8 @@ impl Framer {
         }
     }
 
-    /// The stream has ended, or begins anew: puts its unterminated line on the page, with the newline that it
-    /// lacks. The page must be empty, and begun.
+    /// The stream has ended, or begins anew: puts its unterminated line on the page, with the
+    /// newline that it lacks. The page must be empty, and begun.
     pub fn finish(&mut self, page: &mut Page) {
         match &mut self.mode {
             Mode::Whole { open } if *open || !self.carry.is_empty() => {
@@ -289,7 +299,8 @@ fn dress(frame: &Frame, carry: &mut Vec<u8>, input: &[u8], page: &mut Page) -> u
     taken
 }
 
-/// The end of the last whole character of `line`: up to three bytes of a broken one go to the next piece.
+/// The end of the last whole character of `line`: up to three bytes of a broken one go to the next
+/// piece.
 fn boundary(line: &[u8]) -> usize {
     for back in 1..=3.min(line.len()) {
         let wanted = match line[line.len() - back] {
@@ -302,52 +313,6 @@ fn boundary(line: &[u8]) -> usize {
         return if wanted > back { line.len() - back } else { line.len() };
     }
     line.len()
-}
-
-/// Where the first newline is. Eight bytes at a time: a byte equals `\n` where the XOR with eight of them is
-/// zero, and subtracting one from a zero byte borrows into its top bit. (core's memchr is private.)
-fn newline(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let found = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
-        let zeros = found.wrapping_sub(ONES) & !found & (ONES << 7);
-        if zeros != 0 {
-            return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = tail.iter().position(|byte| *byte == b'\n')?;
-    Some(words.len() * 8 + at)
-}
-
-/// Writes `text` as the inside of a JSON string; what is not UTF-8 becomes U+FFFD.
-pub fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for chunk in text.utf8_chunks() {
-        let valid = chunk.valid().as_bytes();
-        let mut from = 0;
-        for (at, byte) in valid.iter().enumerate() {
-            let short = match byte {
-                b'"' => b"\\\"",
-                b'\\' => b"\\\\",
-                b'\n' => b"\\n",
-                b'\r' => b"\\r",
-                b'\t' => b"\\t",
-                0..=0x1f | 0x7f => b"\\u",
-                _ => continue,
-            };
-            out.extend_from_slice(&valid[from..at]);
-            out.extend_from_slice(short);
-            if short == b"\\u" {
-                let digit = |nibble: u8| b"0123456789abcdef"[nibble as usize];
-                out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
-            }
-            from = at + 1;
-        }
-        out.extend_from_slice(&valid[from..]);
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -461,15 +426,5 @@ mod tests {
         assert_eq!(page.bytes(), b"one\n");
         framer.feed(b"o\n", &mut page);
         assert_eq!(page.bytes(), b"one\ntwo\n");
-    }
-
-    #[test]
-    fn newlines_are_found_wherever_they_are() {
-        for at in 0..40 {
-            let mut bytes = [0x0b_u8; 40];
-            assert_eq!(newline(&bytes[..at]), None);
-            bytes[at] = b'\n';
-            assert_eq!(newline(&bytes), Some(at));
-        }
     }
 }

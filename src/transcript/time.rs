@@ -1,7 +1,7 @@
 //! Calendar time as text, in UTC: a subset of strftime that needs no locale and no zone file.
 //!
-//! It is not a clock: the caller reads one and hands the number in. Rendering never allocates, and no format,
-//! however long, renders to more than [`ROOM`] bytes.
+//! It is not a clock: the caller reads one and hands the number in. Rendering never allocates, and
+//! no format, however long, renders to more than [`ROOM`] bytes.
 
 use core::fmt::{self, Write};
 
@@ -10,8 +10,9 @@ pub use crate::time::Wall;
 /// The format when none is given: RFC 3339 with milliseconds.
 pub const DEFAULT: &str = "%Y-%m-%dT%H:%M:%S.%fZ";
 
-/// The most bytes a rendered time has; what is longer is cut. It bounds the part of a line that is not the
-/// service's, so that one page always has room for a whole line. The default format needs 24.
+/// The most bytes a rendered time has; what is longer is cut. It bounds the part of a line that is
+/// not the service's, so that one page always has room for a whole line. The default format needs
+/// 24.
 pub const ROOM: usize = 128;
 
 const WORDS: &str = "YmdHMSfszFTjybae%";
@@ -22,7 +23,8 @@ const MONTHS: [&str; 12] =
 /// The first of January 1970 was a Thursday.
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
-/// Whether every `%x` in `format` is known; else the `x` that is not (`%` if the format ends in a lone one).
+/// Whether every `%x` in `format` is known; else the `x` that is not (`%` if the format ends in a
+/// lone one).
 pub fn check(format: &str) -> Result<(), char> {
     let mut chars = format.chars();
     while let Some(char) = chars.next() {
@@ -119,8 +121,8 @@ struct Calendar {
 }
 
 impl Calendar {
-    /// Counts in years that begin in March, so that the leap day is the last of its year, and in eras of 400
-    /// years, which are all of one length.
+    /// Counts in years that begin in March, so that the leap day is the last of its year, and in
+    /// eras of 400 years, which are all of one length.
     fn of(at: Wall) -> Calendar {
         let epoch = at.0 / 1_000_000_000;
         let days = epoch / 86_400;

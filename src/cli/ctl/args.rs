@@ -31,7 +31,8 @@ pub struct Arguments {
     pub words: Vec<String>,
 }
 
-/// Reads them. What is wrong with the request itself is found later, by the function the manager uses, too.
+/// Reads them. What is wrong with the request itself is found later, by the function the manager
+/// uses, too.
 pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut parser = lexopt::Parser::from_args(words);
     let mut arguments =

@@ -17,7 +17,8 @@ impl fmt::Display for Utc {
 
 /// The date that is so many days after 1 January 1970.
 fn date(days: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that the leap day is the last; 400 years are one era of 146097 days.
+    // Years begin in March here, so that the leap day is the last; 400 years are one era of 146097
+    // days.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::complain;
-use crate::ctl::protocol::command::{COMMANDS, Command};
+use crate::ctl::protocol::command::{COMMANDS, Command, Flag};
 use crate::ctl::protocol::nearest::nearest;
 use crate::exit::Code;
 
@@ -47,7 +47,8 @@ fn all(out: &mut impl Write) -> io::Result<()> {
 fn one(command: Command, out: &mut impl Write) -> io::Result<()> {
     let spec = command.spec();
     writeln!(out, "usage: lar ctl {} {}\n\n{}", spec.name, spec.usage, spec.about)?;
-    for (at, flag) in spec.flags.iter().enumerate() {
+    let meant = |flag: &&Flag| **flag != Flag::Progress; // the client's own business
+    for (at, flag) in spec.flags.iter().filter(meant).enumerate() {
         let letter = flag.letter().map(|letter| format!("-{letter}, ")).unwrap_or_default();
         let value = match flag.takes_value() {
             true if flag.name() == "lines" => " N",

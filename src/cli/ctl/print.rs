@@ -100,7 +100,7 @@ impl Printer {
         if self.layout == Layout::Json {
             self.json(error, &mut out)?;
         } else {
-            self.rows(&mut out)?;
+            self.rows(error.is_some(), &mut out)?;
         }
         out.flush()?;
         let Some((code, message)) = error else { return Ok(()) };
@@ -216,7 +216,7 @@ impl Printer {
         piece(record, "text", out)
     }
 
-    fn rows(&self, out: &mut StdoutLock) -> io::Result<()> {
+    fn rows(&self, failed: bool, out: &mut StdoutLock) -> io::Result<()> {
         if self.command == Command::Pid && self.only.is_some() && self.records.len() == 1 {
             return writeln!(out, "{}", self.records[0].text("pid").unwrap_or_default());
         }
@@ -227,12 +227,16 @@ impl Printer {
         match self.command {
             Command::Status => self.table(out),
             Command::Tree => tree::draw(&self.records, out, &paint),
-            _ => self.records.iter().try_for_each(|record| writeln!(out, "{}", self.row(record))),
+            _ => self
+                .records
+                .iter()
+                .try_for_each(|record| writeln!(out, "{}", self.row(record, failed))),
         }
     }
 
-    /// One record as one line, where no columns are needed.
-    fn row(&self, record: &Fields) -> String {
+    /// One record as one line, where no columns are needed. What `failed` is explained by the
+    /// error.
+    fn row(&self, record: &Fields, failed: bool) -> String {
         let text = |key| record.text(key).unwrap_or_default();
         let number = |key| record.number(key).unwrap_or(0);
         let human = |key| Human(Duration::from_millis(number(key)));
@@ -256,7 +260,7 @@ impl Printer {
             Command::LogLevel => text("level"),
             _ => {
                 let pid = record.text("pid").map(|pid| format!(", pid {pid}"));
-                let detail = Some(detail(record)).filter(|detail| !detail.is_empty());
+                let detail = Some(detail(record)).filter(|detail| !detail.is_empty() && !failed);
                 let detail = detail.map(|detail| format!(": {detail}"));
                 let state = self.paint(&text("state"));
                 let tail = [pid, detail].map(Option::unwrap_or_default).concat();

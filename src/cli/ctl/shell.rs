@@ -1,5 +1,5 @@
-//! The interactive shell: the verbs without `lar ctl` before them. Each line is a connection of its own, so
-//! that a shell left open holds nothing in the manager.
+//! The interactive shell: the verbs without `lar ctl` before them. Each line is a connection of
+//! its own, so that a shell left open holds nothing in the manager.
 
 use std::io::{self, BufRead, Write};
 
@@ -8,7 +8,8 @@ use super::{ask, help};
 use crate::ctl::protocol::words;
 use crate::exit::Code;
 
-/// Reads lines until `quit` or the end of the input. An error does not end it, and is not its exit code.
+/// Reads lines until `quit` or the end of the input. An error does not end it, and is not its exit
+/// code.
 pub fn run(arguments: &Arguments) -> u8 {
     let mut out = io::stdout();
     let mut line = String::new();

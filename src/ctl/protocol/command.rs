@@ -1,5 +1,5 @@
-//! The verbs of the control socket in one table: the server's access check, the client's arguments and its
-//! help all read it.
+//! The verbs of the control socket in one table: the server's access check, the client's arguments
+//! and its help all read it.
 
 use crate::plan::Access;
 
@@ -37,7 +37,8 @@ pub enum Flag {
     Follow,
     /// How many of the latest.
     Lines,
-    /// Send the changes of the named instances while the reply is waited for. Clients with a terminal ask.
+    /// Send the changes of the named instances while the reply is waited for. Clients with a
+    /// terminal ask.
     Progress,
 }
 
@@ -117,7 +118,10 @@ pub struct Spec {
 }
 
 macro_rules! commands {
-    ($($command:ident $name:literal $usage:literal $takes:ident $access:ident $flags:expr; $about:literal)*) => {
+    ($(
+        $command:ident $name:literal $usage:literal $takes:ident $access:ident $flags:expr;
+        $about:literal
+    )*) => {
         /// A verb of the control socket.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Command { $(#[doc = $about] $command,)* }
@@ -145,7 +149,8 @@ commands! {
         "what each instance is; of named ones also by the exit code: 0 up, 3 not"
     List "list" "[NAME…]" Names View NONE; "the names of services"
     Pid "pid" "[NAME…]" Names View NONE; "main process ids; without a name, the manager's"
-    Why "why" "NAME…" SomeNames View NONE; "the latest transitions with their causes, and the next try"
+    Why "why" "NAME…" SomeNames View NONE;
+        "the latest transitions with their causes, and the next try"
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
     Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
     Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
@@ -155,7 +160,8 @@ commands! {
     Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"
     Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
-    Clear "clear" "NAME…" SomeNames Operate NONE; "forget deaths: waits end now, what failed is tried again"
+    Clear "clear" "NAME…" SomeNames Operate NONE;
+        "forget deaths: waits end now, what failed is tried again"
     Reopen "reopen" "" Nothing Operate NONE; "open all transcripts and logs anew"
     Wait "wait" "NAME=STATE…" States View &[Flag::Timeout, Flag::Progress];
         "until it is in this state; `up`, `down` and `ready` are understood, too"

@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that a mistyped one was probably meant to be.
 
-/// The one of `known` that differs from `word` in the fewest letters (inserted, left out, replaced; case does
-/// not count), if it is near enough to be worth a hint.
+/// The one of `known` that differs from `word` in the fewest letters (inserted, left out,
+/// replaced; case does not count), if it is near enough to be worth a hint.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may be wrong; of a very short word, one.
     let most = (word.chars().count() / 3).clamp(1, 3);

@@ -1,10 +1,13 @@
-//! Records: one line of `key=value` fields (logfmt), written into a buffer of fixed size and read back.
+//! Records: one line of `key=value` fields (logfmt), written into a buffer of fixed size and read
+//! back.
 //!
-//! A value that is empty, or holds blanks, quotes, `=`, backslashes, controls or bytes that are not UTF-8, is
-//! quoted; in quotes `\"`, `\\`, `\n`, `\r`, `\t` and `\xNN` (one byte) are escapes. So a record is always one
-//! line of printable UTF-8, whatever a service has written, and reading gives back the same bytes.
+//! A value that is empty, or holds blanks, quotes, `=`, backslashes, controls or bytes that are
+//! not UTF-8, is quoted; in quotes `\"`, `\\`, `\n`, `\r`, `\t` and `\xNN` (one byte) are escapes.
+//! So a record is always one line of printable UTF-8, whatever a service has written, and reading
+//! gives back the same bytes.
 //!
-//! Invariant: a [`Buffer`] never grows and holds whole records only; one that does not fit leaves no trace.
+//! Invariant: a [`Buffer`] never grows and holds whole records only; one that does not fit leaves
+//! no trace.
 
 use core::fmt;
 
@@ -16,8 +19,8 @@ pub struct Buffer {
     end: usize,
 }
 
-/// What only the very last line of a connection may use: `error code=… message="too slow; …"` must fit
-/// whatever else is still waiting to be sent.
+/// What only the very last line of a connection may use: `error code=… message="too slow; …"` must
+/// fit whatever else is still waiting to be sent.
 const RESERVE: usize = 256;
 
 impl Buffer {
@@ -145,8 +148,8 @@ impl Record<'_> {
         quote
     }
 
-    /// Takes the quote back if nothing in the value needs it, else closes it. In this order, because the value
-    /// comes from a formatter and is seen only once.
+    /// Takes the quote back if nothing in the value needs it, else closes it. In this order,
+    /// because the value comes from a formatter and is seen only once.
     fn close(&mut self, quote: usize) {
         if self.full {
             return;

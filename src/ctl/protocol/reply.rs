@@ -12,7 +12,8 @@ pub enum Line {
     Ok,
     /// The reply is complete: not done.
     Error {
-        /// What the client exits with. A word that it does not know (a newer manager's) counts as `failed`.
+        /// What the client exits with. A word that it does not know (a newer manager's) counts as
+        /// `failed`.
         code: Code,
         /// For people.
         message: String,

@@ -1,5 +1,6 @@
-//! What a request asks for. The client and the server read the same words with the same function, so that
-//! a mistake is found before a manager is needed, and found again by a manager that trusts nobody.
+//! What a request asks for. The client and the server read the same words with the same function,
+//! so that a mistake is found before a manager is needed, and found again by a manager that trusts
+//! nobody.
 
 use core::fmt;
 

@@ -1,7 +1,7 @@
 //! Shell-like words: how a request is written on its line.
 //!
-//! Blanks separate. `'…'` takes everything as it is; `"…"` takes everything but `\"` and `\\`; outside of both
-//! a backslash takes the next character as it is. Nothing is expanded.
+//! Blanks separate. `'…'` takes everything as it is; `"…"` takes everything but `\"` and `\\`;
+//! outside of both a backslash takes the next character as it is. Nothing is expanded.
 
 use core::fmt;
 

@@ -1,5 +1,5 @@
-//! Who a client is, and what it may therefore do. The kernel says who; the file's mode only keeps strangers
-//! from connecting at all.
+//! Who a client is, and what it may therefore do. The kernel says who; the file's mode only keeps
+//! strangers from connecting at all.
 
 use std::os::fd::AsFd;
 
@@ -8,7 +8,8 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use crate::plan::{Access, Allow, Who};
 use crate::sys::peer;
 
-/// What the client at the other end of `socket` may do; `None`: nothing. `owner` is the manager's own user.
+/// What the client at the other end of `socket` may do; `None`: nothing. `owner` is the manager's
+/// own user.
 pub fn of(socket: &impl AsFd, owner: u32, allow: &[Allow]) -> Option<Access> {
     let peer = getsockopt(socket, PeerCredentials).ok()?;
     if peer.uid() == 0 || peer.uid() == owner {

@@ -1,8 +1,9 @@
 //! The listening socket: where it is made, and what keeps a second manager away from it.
 //!
-//! Beside a socket PATH stands PATH.lock, locked for as long as the manager lives. The kernel drops the lock
-//! with the last process that holds it, so a stale socket is known for sure, and replaced. The lock file is
-//! never removed: a third manager could lock a new one while a second waits with the old one open.
+//! Beside a socket PATH stands PATH.lock, locked for as long as the manager lives. The kernel
+//! drops the lock with the last process that holds it, so a stale socket is known for sure, and
+//! replaced. The lock file is never removed: a third manager could lock a new one while a second
+//! waits with the old one open.
 
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
@@ -14,13 +15,14 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+    socket, sockopt,
 };
 
 use crate::ctl::place::{Place, bare};
 
-/// How many clients may wait to be accepted. More than are served at once, so that a burst is answered with
-/// `too many clients` instead of a bare EAGAIN.
+/// How many clients may wait to be accepted. More than are served at once, so that a burst is
+/// answered with `too many clients` instead of a bare EAGAIN.
 const BACKLOG: i32 = 64;
 
 /// A socket that clients can connect to.
@@ -61,8 +63,8 @@ impl fmt::Display for BindError {
 }
 
 impl Bound {
-    /// Makes the socket at the first of `places` that can be used. One that is taken by another manager is
-    /// not passed over: two managers on one machine are told apart by name, not by luck.
+    /// Makes the socket at the first of `places` that can be used. One that is taken by another
+    /// manager is not passed over: two managers on one machine are told apart by name, not by luck.
     pub fn first(places: &[Place], mode: u32) -> Result<Bound, BindError> {
         let mut first = None;
         for place in places {
@@ -85,7 +87,7 @@ impl Bound {
                 let address = UnixAddr::new(path).map_err(|error| unusable(error.into()))?;
                 let lock = lock(path).map_err(unusable)?;
                 let lock = lock.ok_or_else(|| BindError::Taken(place.clone()))?;
-                if answers(&address) {
+                if call(&address).is_ok() {
                     return Err(BindError::Taken(place.clone())); // somebody without our lock
                 }
                 remove_stale(path).map_err(unusable)?;
@@ -101,14 +103,16 @@ impl Bound {
             .map_err(|error| unusable(error.into()))?;
         match bind(fd.as_raw_fd(), &address) {
             Ok(()) => {}
-            Err(nix::Error::EADDRINUSE) => return Err(BindError::Taken(place.clone())),
+            Err(nix::Error::EADDRINUSE) if !elsewhere(&address) => {
+                return Err(BindError::Taken(place.clone()));
+            }
             Err(error) => return Err(unusable(error.into())),
         }
         Bound::open(fd, lock, place, mode).map_err(unusable)
     }
 
-    /// From bound to listening. The mode is set in between: nobody can connect before it is right, and the
-    /// umask (which threads of a test share) stays out of it.
+    /// From bound to listening. The mode is set in between: nobody can connect before it is right,
+    /// and the umask (which threads of a test share) stays out of it.
     fn open(
         fd: OwnedFd,
         lock: Option<Flock<fs::File>>,
@@ -153,11 +157,23 @@ fn lock(path: &Path) -> io::Result<Option<Flock<fs::File>>> {
     }
 }
 
-/// Whether somebody listens at `address`. Does not block, even if they do not accept.
-fn answers(address: &UnixAddr) -> bool {
+/// A connection to whoever listens at `address`. Does not block, even if they do not accept: then
+/// it is none, but no error either.
+fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let Ok(fd) = socket(AddressFamily::Unix, SockType::Stream, flags, None) else { return false };
-    matches!(connect(fd.as_raw_fd(), address), Ok(()) | Err(nix::Error::EAGAIN))
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    match connect(fd.as_raw_fd(), address) {
+        Ok(()) => Ok(Some(fd)),
+        Err(nix::Error::EAGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the owner of an abstract `address` is out of sight, in another pid namespace: the
+/// containers of a pod share these names, and each may have its own manager.
+fn elsewhere(address: &UnixAddr) -> bool {
+    let Ok(Some(fd)) = call(address) else { return false };
+    getsockopt(&fd, sockopt::PeerCredentials).is_ok_and(|peer| peer.pid() == 0)
 }
 
 /// Removes what a dead manager left at `path`, but nothing that is not a socket.

@@ -1,5 +1,5 @@
-//! The records of `logs`: the rings' lines, one a record. A line that is longer than a record may be comes in
-//! parts; what a slow reader missed is counted in a record of its own.
+//! The records of `logs`: the rings' lines, one a record. A line that is longer than a record may
+//! be comes in parts; what a slow reader missed is counted in a record of its own.
 
 use super::reply::Step;
 use super::view::View;
@@ -26,7 +26,8 @@ pub fn step(logs: &mut Logs, view: &View, out: &mut Buffer) -> Step {
     if logs.follow { Step::Later } else { Step::Done }
 }
 
-/// Writes the line of `ring` at `position`. Done: there is none. An unfinished one counts only if `all`.
+/// Writes the line of `ring` at `position`. Done: there is none. An unfinished one counts only if
+/// `all`.
 pub fn line(label: &Label, ring: &Ring, position: &mut u64, all: bool, out: &mut Buffer) -> Step {
     let (from, head, tail) = ring.since(*position);
     if from > *position {

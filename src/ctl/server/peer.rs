@@ -1,8 +1,8 @@
 //! One connected client: its socket, its two buffers, and what is being done for it.
 //!
-//! Its memory is bounded: the input by `MAX_REQUEST`, grown as it arrives; the output is one [`Buffer`] of
-//! fixed size. Its socket is watched edge-triggered, so `readable` and `writable` remember what epoll will not
-//! say twice; they are cleared only by EAGAIN.
+//! Its memory is bounded: the input by `MAX_REQUEST`, grown as it arrives; the output is one
+//! [`Buffer`] of fixed size. Its socket is watched edge-triggered, so `readable` and `writable`
+//! remember what epoll will not say twice; they are cleared only by EAGAIN.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,8 +13,9 @@ use crate::ctl::protocol::record::Buffer;
 use crate::plan::Access;
 use crate::time::{Duration, Instant};
 
-/// Bytes of a reply that may wait for one client. Longer replies are produced as it reads; what a subscriber
-/// does not read in time waits in the journal. 32 clients that read nothing cost 512 KiB.
+/// Bytes of a reply that may wait for one client. Longer replies are produced as it reads; what a
+/// subscriber does not read in time waits in the journal. 32 clients that read nothing cost 512
+/// KiB.
 pub const OUTPUT: usize = 16 * 1024;
 
 /// How long a client that was cut off may take to read the reason.
@@ -57,7 +58,8 @@ pub enum Input {
     Line(String),
     /// A line that is not UTF-8.
     NotText,
-    /// More than a request may have, without a newline so far. The rest of the line will be passed over.
+    /// More than a request may have, without a newline so far. The rest of the line will be passed
+    /// over.
     TooLong,
     /// It half-closed the connection in the middle of a line.
     Unfinished,
@@ -93,8 +95,8 @@ impl Peer {
         }
     }
 
-    /// It reads no more. What it has asked for before is still done: `printf 'lar1 stop web\n'` into the socket
-    /// need not wait for the answer.
+    /// It reads no more. What it has asked for before is still done: `printf 'lar1 stop web\n'`
+    /// into the socket need not wait for the answer.
     fn leave(&mut self) {
         (self.gone, self.readable) = (true, true);
     }

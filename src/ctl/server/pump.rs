@@ -8,11 +8,12 @@ use super::work::{Source, Verdict, Work};
 use crate::ctl::protocol::record::Buffer;
 use crate::exit::Code;
 
-/// The most records written to one client in one turn, so that a big reply to a fast reader leaves the others
-/// their turn. `busy` brings the loop back at once.
+/// The most records written to one client in one turn, so that a big reply to a fast reader leaves
+/// the others their turn. `busy` brings the loop back at once.
 const RECORDS: usize = 512;
 
-/// Goes on with what is done for a client until its buffer and its socket are full, or there is no more.
+/// Goes on with what is done for a client until its buffer and its socket are full, or there is no
+/// more.
 pub fn go_on(peer: &mut Peer, view: &View) {
     peer.go_on = false;
     for written in 0..=RECORDS {
@@ -23,7 +24,8 @@ pub fn go_on(peer: &mut Peer, view: &View) {
                 let before = peer.output.pending().len();
                 peer.flush();
                 if peer.output.is_empty() && before == 0 {
-                    // Can't be: every record is smaller than the buffer. If it is, say so instead of hanging.
+                    // Can't be: every record is smaller than the buffer. If it is, say so instead
+                    // of hanging.
                     peer.cut_off(view.now, Code::Failed.word(), "a record is too long");
                 }
                 if peer.output.pending().len() == before {
@@ -33,6 +35,7 @@ pub fn go_on(peer: &mut Peer, view: &View) {
             Step::Later | Step::Done => return peer.flush(),
         }
     }
+    peer.flush();
 }
 
 /// One step of a client's work.

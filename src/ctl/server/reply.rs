@@ -1,5 +1,5 @@
-//! The records of replies, produced one by one as the client's buffer has room. Nothing here allocates in
-//! proportion to a reply, and nothing is computed before it can be sent.
+//! The records of replies, produced one by one as the client's buffer has room. Nothing here
+//! allocates in proportion to a reply, and nothing is computed before it can be sent.
 
 use super::names::Targets;
 use super::output;
@@ -13,8 +13,8 @@ use crate::supervisor::Phase;
 use crate::supervisor::journal::Entry;
 use crate::time::{Duration, Instant};
 
-/// The most of a service's own status text that a record carries, in bytes. A record must fit into a
-/// client's buffer whatever a service says, even if each byte is escaped as four.
+/// The most of a service's own status text that a record carries, in bytes. A record must fit into
+/// a client's buffer whatever a service says, even if each byte is escaped as four.
 const STATUS_TEXT: usize = 1024;
 
 /// The most of a configuration line that one record carries, in bytes; for the same reason.
@@ -210,8 +210,8 @@ impl std::fmt::Display for Names<'_> {
     }
 }
 
-/// The most names that one field lists; a service with more dependencies shows the first of them. It keeps
-/// the record within the buffer: 4 lists of 48 names of 64 bytes.
+/// The most names that one field lists; a service with more dependencies shows the first of them.
+/// It keeps the record within the buffer: 4 lists of 48 names of 64 bytes.
 const LISTED: usize = 48;
 
 fn tree(service: &Service, id: ServiceId, view: &View, out: &mut Buffer) -> bool {
@@ -312,7 +312,8 @@ fn config(
     Step::wrote(fit)
 }
 
-/// Writes the next change that a subscriber has not seen. `Err`: so many have fallen out of the journal.
+/// Writes the next change that a subscriber has not seen. `Err`: so many have fallen out of the
+/// journal.
 pub fn event(subscription: &mut Subscription, view: &View, out: &mut Buffer) -> Result<Step, u64> {
     let oldest = view.journal.oldest();
     if subscription.next < oldest {

@@ -1,5 +1,6 @@
-//! What each verb does: a request becomes events for the core, an order for the loop, or a reply. Nothing is
-//! done here that can't be undone by an error: everything is checked before the first event is pushed.
+//! What each verb does: a request becomes events for the core, an order for the loop, or a reply.
+//! Nothing is done here that can't be undone by an error: everything is checked before the first
+//! event is pushed.
 
 use std::collections::VecDeque;
 
@@ -16,12 +17,12 @@ use crate::plan::{InstanceId, ServiceId};
 use crate::supervisor::{Event, Phase, Supervisor, Ticket, Verb};
 use crate::time::Duration;
 
-/// How long a client waits that does not say how long: for most starts too long, and too short for nobody who
-/// still watches.
+/// How long a client waits that does not say how long: for most starts too long, and too short for
+/// nobody who still watches.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is added to the time that lar itself may need by its rules (a stop ladder, a start timeout), so that
-/// the rule's own outcome is reported, not a timeout a moment before it.
+/// What is added to the time that lar itself may need by its rules (a stop ladder, a start
+/// timeout), so that the rule's own outcome is reported, not a timeout a moment before it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a request is not fulfilled.

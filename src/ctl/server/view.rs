@@ -1,5 +1,5 @@
-//! What the server may look at while it answers: everything, but by shared reference only. What it wants
-//! changed goes out as events and orders.
+//! What the server may look at while it answers: everything, but by shared reference only. What it
+//! wants changed goes out as events and orders.
 
 use crate::exit::Pid;
 use crate::plan::{InstanceId, Level, ServiceId};

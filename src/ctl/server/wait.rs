@@ -1,12 +1,12 @@
-//! Waiting for the result of an order. It is read off the core's state after every turn of the loop; nothing
-//! is polled, and nothing is kept per instance but its number.
+//! Waiting for the result of an order. It is read off the core's state after every turn of the
+//! loop; nothing is polled, and nothing is kept per instance but its number.
 
 use super::names::Targets;
 use super::view::View;
 use super::work::Subscription;
 use crate::exit::Code;
 use crate::plan::InstanceId;
-use crate::supervisor::{Instance, Phase, Ticket};
+use crate::supervisor::{Cause, Instance, Phase, Ticket};
 use crate::time::{Duration, Human, Instant};
 
 /// A client that waits.
@@ -67,7 +67,8 @@ enum Progress {
 }
 
 impl Waiter {
-    /// The outcome, if there is one: every instance is where it should be, or one can't get there any more.
+    /// The outcome, if there is one: every instance is where it should be, or one can't get there
+    /// any more.
     pub fn outcome(&self, view: &View) -> Option<Result<(), (Code, String)>> {
         let mut pending = None;
         for (index, id) in self.targets.iter().enumerate() {
@@ -121,6 +122,7 @@ impl Waiter {
         }
         match instance.phase {
             _ if view.supervisor.is_up(id) => Progress::Reached,
+            Phase::Backoff if !died(view, id, instance.cause) => Progress::Pending,
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
                 Progress::Lost(Code::StartFailed, failure(view, id, instance))
             }
@@ -144,6 +146,24 @@ impl Waiter {
         }
         Progress::Reached
     }
+}
+
+/// Whether this instance, in `backoff`, is there because it died. The bound on spawns
+/// (`spawn-rate`) sends also those there, for a moment, who were stopped in order to be started
+/// again: that is no failure.
+fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
+    if !matches!(cause, Cause::Exited(..) | Cause::GroupGone) {
+        return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
+    }
+    let mut stopped_by = None;
+    for change in view.journal.of(id).map(|entry| &entry.change) {
+        match (change.from, change.to) {
+            (_, Phase::Backoff) | (Phase::Stopping, Phase::Stopping) => {}
+            (_, Phase::Stopping) => stopped_by = Some(change.cause),
+            _ => stopped_by = None,
+        }
+    }
+    !matches!(stopped_by, Some(Cause::Operator(_) | Cause::RestartWith(_)))
 }
 
 /// `web: backoff: exit status 1 after 3s; next try in 400ms`.

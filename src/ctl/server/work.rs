@@ -60,10 +60,11 @@ pub enum Source {
     List(Targets, usize),
     /// The same, with what it depends on.
     Tree(Targets, usize),
-    /// The latest changes of each instance: how many instances are done, and changes of the current one.
+    /// The latest changes of each instance: how many instances are done, and changes of the
+    /// current one.
     Why(Targets, usize, usize),
-    /// The configuration: the manager's own (if all is meant), then of each service. How many are done, and
-    /// lines, and bytes of the current line.
+    /// The configuration: the manager's own (if all is meant), then of each service. How many are
+    /// done, and lines, and bytes of the current line.
     Config(Targets, usize, usize, usize),
     /// Output.
     Logs(Logs),

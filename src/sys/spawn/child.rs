@@ -60,8 +60,8 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
         write_oom_score(digits.get(..*length).unwrap_or(digits))?;
     }
     for (resource, pair) in image.limits.iter() {
-        let none = std::ptr::null::<u64>();
-        call(Stage::Limits, libc::SYS_prlimit64, [0, (*resource).into(), at(pair), at(none), 0])?;
+        let set = [0, *resource as c_long, at(pair), 0, 0];
+        call(Stage::Limits, libc::SYS_prlimit64, set)?;
     }
     if let Some(nice) = image.nice {
         let process = libc::PRIO_PROCESS as c_long;
@@ -71,7 +71,7 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
         call(Stage::IoNice, libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS, 0, priority.into(), 0, 0])?;
     }
     if let Some(umask) = image.umask {
-        call(Stage::Directory, libc::SYS_umask, [umask.into(), 0, 0, 0, 0])?;
+        call(Stage::Directory, libc::SYS_umask, [umask as c_long, 0, 0, 0, 0])?;
     }
     let entered = enter_directory(image, image.ids.is_some())?;
     connect_stdio(image.stdio)?;
@@ -200,9 +200,9 @@ fn connect_stdio(stdio: [c_int; 3]) -> Result<(), Failure> {
 fn switch_user(ids: &Ids) -> Result<(), Failure> {
     let groups = [ids.groups.len() as c_long, at(ids.groups.as_ptr()), 0, 0, 0];
     call(Stage::Groups, SETGROUPS, groups)?;
-    let gid = c_long::from(ids.gid);
+    let gid = ids.gid as c_long;
     call(Stage::Group, SETRESGID, [gid, gid, gid, 0, 0])?;
-    let uid = ids.uid.map_or(KEEP, c_long::from);
+    let uid = ids.uid.map_or(KEEP, |uid| uid as c_long);
     call(Stage::User, SETRESUID, [uid, uid, uid, 0, 0]).map(drop)
 }
 

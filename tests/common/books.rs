@@ -1,0 +1,500 @@
+//! A supervisor under audit: everything that is told to it and asked by it passes through here, and
+//! is held against books that are kept from the events alone.
+//!
+//! It makes nothing happen. The simulation, the exhaustive tests and the
+//! scenarios each drive it in their own way. A broken rule is a panic; each `assert` names the
+//! rule.
+
+#![allow(dead_code)] // each test binary uses its own part of it
+use lar::exit::{ExitStatus, Pid};
+use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Start};
+use lar::signal::Signal;
+use lar::supervisor::state::StateKind;
+use lar::supervisor::{
+    Action, Cause, Change, Event, Phase, Role, SignalTarget, Supervisor, Ticket, Verb,
+};
+use lar::time::{Duration, Instant};
+
+/// As in the core: how long the rest of a group is waited for.
+pub const CLEARING_MAX: Duration = Duration::from_secs(1);
+/// As in the core: how long after the last KILL the manager goes without.
+pub const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// A process that is not yet reaped.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pub pid: Pid,
+    pub instance: InstanceId,
+    pub role: Role,
+    /// Whether the core took it on; what it did not ask for it kills.
+    pub adopted: bool,
+}
+
+/// How far a stop ladder was climbed.
+#[derive(Clone, Copy, Debug)]
+struct Climb {
+    rung: usize,
+    due: Option<Instant>,
+    /// A CONT must follow.
+    cont: bool,
+    /// Begun by the event that is being looked at.
+    fresh: bool,
+}
+
+const CLIMB: Climb = Climb { rung: 0, due: None, cont: false, fresh: false };
+
+/// What the books know of an instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shadow {
+    /// What it was last said to be; `None` is `stopped`.
+    phase: Option<Phase>,
+    /// Told to be down, and nobody has wanted it up since.
+    pub held: bool,
+    /// A main process was asked for and not answered.
+    pub spawning: bool,
+    heard_ready: bool,
+    clearing: Option<Instant>,
+    climb: Option<Climb>,
+    /// The manager's last KILL is announced.
+    overdue: bool,
+    last_spawn: Option<Instant>,
+}
+
+/// The supervisor and its books.
+pub struct Books {
+    pub core: Supervisor,
+    plan: Plan,
+    pub now: Instant,
+    /// What was asked for by the last event.
+    pub actions: Vec<Action>,
+    pub processes: Vec<Process>,
+    pub shadows: Vec<Shadow>,
+    shut_at: Option<Instant>,
+    kill_at: Option<Instant>,
+    pub finished: Option<u8>,
+    /// Whose main process has just ended.
+    died: Option<InstanceId>,
+    pub tickets: u64,
+    /// For each service, all that it pulls up, itself included.
+    closure: Vec<Vec<ServiceId>>,
+}
+
+impl Books {
+    pub fn new(plan: Plan, seed: u64) -> Books {
+        let core = Supervisor::new(plan.clone(), seed);
+        let mut shadows = vec![Shadow::default(); plan.instances()];
+        let closure: Vec<Vec<ServiceId>> = plan.ids().map(|id| pulled_by(&plan, id)).collect();
+        let boots = |id: &ServiceId| plan.service(*id).start == Start::Boot;
+        let up: Vec<ServiceId> = plan.ids().filter(boots).collect();
+        for (at, shadow) in shadows.iter_mut().enumerate() {
+            let service = core.instance(InstanceId(at as u32)).service;
+            shadow.held = !up.iter().any(|id| closure[id.index()].contains(&service));
+        }
+        Books {
+            core,
+            plan,
+            now: Instant::ZERO,
+            actions: Vec::new(),
+            processes: Vec::new(),
+            shadows,
+            shut_at: None,
+            kill_at: None,
+            finished: None,
+            died: None,
+            tickets: 0,
+            closure,
+        }
+    }
+
+    pub fn service(&self, id: InstanceId) -> &Service {
+        self.plan.service(self.core.instance(id).service)
+    }
+
+    pub fn probe(&self, id: InstanceId) -> Option<&Probe> {
+        let number = self.core.instance(id).number as usize;
+        self.service(id).processes[number - 1].ready.as_ref()
+    }
+
+    pub fn kind(&self, id: InstanceId) -> StateKind {
+        self.core.state_kind(id)
+    }
+
+    /// The process it has in this role, as the core should see it.
+    pub fn process(&self, id: InstanceId, role: Role) -> Option<Pid> {
+        let of = |p: &&Process| p.instance == id && p.role == role && p.adopted;
+        self.processes.iter().find(of).map(|process| process.pid)
+    }
+
+    pub fn order(&mut self, instance: InstanceId, verb: Verb) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.tell(self.now, Event::Order { instance, verb, ticket });
+    }
+
+    /// Hands an event to the core, and checks everything.
+    pub fn tell(&mut self, now: Instant, event: Event) {
+        assert!(now >= self.now, "time goes forward");
+        self.now = now;
+        let begun = self.core.shutting_down();
+        self.before(event);
+        self.core.handle(now, event);
+        self.actions.clear();
+        while let Some(action) = self.core.poll_action() {
+            self.actions.push(action);
+        }
+        self.core.check_invariants();
+        if self.core.shutting_down() && !begun {
+            self.shut_at = Some(now);
+        } else if begun && self.kill_at.is_none() && self.is_overdue(event) {
+            self.kill_at = Some(now);
+        }
+        let mut passed_on = match event {
+            Event::Order { instance, verb: Verb::Kill(signal), .. } => Some((instance, signal)),
+            Event::Forward { instance, signal } => Some((instance, signal)),
+            _ => None,
+        };
+        for at in 0..self.actions.len() {
+            self.audit(self.actions[at], event, &mut passed_on);
+        }
+        self.after(event);
+    }
+
+    /// Whether, the end having begun before, this event means: no more patience.
+    fn is_overdue(&self, event: Event) -> bool {
+        let timeout = self.plan.settings.shutdown_timeout.unwrap_or(Duration::from_secs(60));
+        let asked_again = match event {
+            Event::Shutdown => true,
+            Event::Forward { instance, signal } => {
+                let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+                let single = self.plan.settings.single.is_some();
+                single && ends && self.process(instance, Role::Main).is_none()
+            }
+            _ => false,
+        };
+        asked_again
+            || event == Event::Tick && self.shut_at.is_some_and(|at| self.now >= at + timeout)
+    }
+
+    fn before(&mut self, event: Event) {
+        match event {
+            Event::Spawned { instance, role, pid } => {
+                assert!(
+                    self.processes.iter().all(|p| p.pid != pid),
+                    "the kernel's pids are unique"
+                );
+                self.processes.push(Process { pid, instance, role, adopted: true });
+                let shadow = &mut self.shadows[instance.index()];
+                match role {
+                    Role::Main => {
+                        if shadow.spawning {
+                            shadow.heard_ready = false;
+                            shadow.last_spawn = Some(self.now);
+                        }
+                        shadow.spawning = false;
+                    }
+                    Role::Probe => {}
+                }
+            }
+            Event::SpawnFailed { instance, role, .. } => {
+                let shadow = &mut self.shadows[instance.index()];
+                match role {
+                    Role::Main => {
+                        shadow.last_spawn =
+                            shadow.spawning.then_some(self.now).or(shadow.last_spawn);
+                        shadow.spawning = false;
+                    }
+                    Role::Probe => {}
+                }
+            }
+            Event::Exited { pid, status, lingering } => self.reap(pid, status, lingering),
+            Event::GroupGone { instance } => self.shadows[instance.index()].clearing = None,
+            Event::Notified { instance } => {
+                self.shadows[instance.index()].heard_ready |=
+                    matches!(self.probe(instance), Some(Probe::Notify));
+            }
+            Event::Probed { instance, ready } => {
+                let shadow = &mut self.shadows[instance.index()];
+                shadow.heard_ready |= ready;
+            }
+            Event::Order { instance, verb, .. } => self.note_order(instance, verb),
+            Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
+            Event::Boot | Event::Tick | Event::Forward { .. } => {}
+        }
+    }
+
+    fn reap(&mut self, pid: Pid, status: ExitStatus, lingering: bool) {
+        let Some(at) = self.processes.iter().position(|p| p.pid == pid) else { return };
+        let process = self.processes.swap_remove(at);
+        let shadow = &mut self.shadows[process.instance.index()];
+        match process.role {
+            Role::Main if process.adopted => {
+                shadow.clearing = lingering.then_some(self.now);
+                shadow.climb = None;
+                self.died = Some(process.instance);
+            }
+            Role::Probe if process.adopted => shadow.heard_ready |= status.success(),
+            Role::Main | Role::Probe => {}
+        }
+    }
+
+    fn note_order(&mut self, id: InstanceId, verb: Verb) {
+        let starts = match verb {
+            Verb::Stop => {
+                self.shadows[id.index()].held = true;
+                false
+            }
+            Verb::Start | Verb::Restart => true,
+            Verb::Clear => self.kind(id) == StateKind::Failed,
+            Verb::Kill(_) => false,
+        };
+        if !starts || self.core.shutting_down() {
+            return;
+        }
+        self.shadows[id.index()].held = false;
+        let service = self.core.instance(id).service;
+        for at in 0..self.closure[service.index()].len() {
+            let pulled = self.closure[service.index()][at];
+            for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
+                self.shadows[other.index()].held = false;
+            }
+        }
+    }
+
+    fn audit(
+        &mut self,
+        action: Action,
+        event: Event,
+        passed_on: &mut Option<(InstanceId, Signal)>,
+    ) {
+        match action {
+            Action::Spawn { instance, role: Role::Main } => self.audit_spawn(instance, event),
+            Action::Spawn { instance, role: Role::Probe } => {
+                assert!(matches!(self.probe(instance), Some(Probe::Command(_))));
+                assert_eq!(self.process(instance, Role::Probe), None, "one probe at a time");
+            }
+            Action::Probe { .. } | Action::CancelProbe { .. } => {}
+            Action::Signal { instance, target, signal } => {
+                let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
+                let known = self.processes.iter_mut().find(|process| process.pid == pid);
+                let process = known.unwrap_or_else(|| panic!("R: {signal} to reaped pid {pid}"));
+                assert_eq!(process.instance, instance, "R: {signal} to somebody else's {pid}");
+                let stray = matches!(event, Event::Spawned { pid: new, .. } if new == pid)
+                    && self.core.owner(pid).is_none();
+                process.adopted &= !stray;
+                if !process.adopted || process.role == Role::Probe {
+                    assert_eq!(signal, Signal::KILL, "what nobody wants is killed");
+                } else if *passed_on == Some((instance, signal)) && !self.first_rung(instance) {
+                    *passed_on = None;
+                } else {
+                    self.audit_rung(instance, target, signal, event);
+                }
+            }
+            Action::Changed(change) => self.audit_change(change, event),
+            Action::Finish { .. } if self.finished.is_some() => panic!("Finish is said once"),
+            Action::Finish { code } => {
+                self.finished = Some(code);
+                let patient = self.kill_at.is_none_or(|at| self.now < at + LAST_WAIT);
+                let alive = self.processes.iter().any(|p| p.adopted && p.role == Role::Main);
+                let coming = self.shadows.iter().any(|shadow| shadow.spawning);
+                assert!(self.core.shutting_down(), "Finish ends an end");
+                assert!(!patient || !alive && !coming, "Finish while something lives");
+            }
+        }
+    }
+
+    /// Whether its ladder was just begun by this very event, and nothing was sent yet.
+    fn first_rung(&self, id: InstanceId) -> bool {
+        self.shadows[id.index()].climb.is_some_and(|climb| climb.fresh && climb.rung == 0)
+    }
+
+    fn audit_spawn(&mut self, id: InstanceId, event: Event) {
+        let label = self.core.label(id).to_string();
+        let shadow = self.shadows[id.index()];
+        assert!(!shadow.spawning, "{label}: spawned twice");
+        assert_eq!(self.process(id, Role::Main), None, "{label}: two main processes");
+        let cleared = shadow.clearing.is_none_or(|since| self.now >= since + CLEARING_MAX);
+        assert!(cleared, "{label}: spawned beside the old group");
+        assert!(!shadow.held, "{label}: spawned though it is to be down");
+        if let (Some(rate), Some(last)) = (self.plan.settings.spawn_rate, shadow.last_spawn) {
+            let soonest = last + Duration::from_secs(1) / rate.max(1);
+            assert!(self.now >= soonest, "{label}: spawned faster than spawn-rate");
+        }
+        if !self.core.shutting_down() {
+            let order = &self.service(id).order;
+            for &on in &order.requires {
+                assert!(self.satisfied(on), "{label}: spawned before {on:?}");
+            }
+            // What was dead when its turn came may be on its way up by the end of the same tick.
+            for on in order.all().filter(|_| event != Event::Tick) {
+                let free = self.satisfied(on) || self.settled(on);
+                assert!(free, "{label}: did not wait for {on:?}");
+            }
+        }
+        self.shadows[id.index()].spawning = true;
+    }
+
+    fn wanted(&self, on: ServiceId) -> impl Iterator<Item = InstanceId> + '_ {
+        self.core.instances_of(on).filter(|&id| self.core.instance(id).wanted_up)
+    }
+
+    /// Wanted, and all that are wanted are ready.
+    pub fn satisfied(&self, on: ServiceId) -> bool {
+        self.wanted(on).next().is_some() && self.wanted(on).all(|id| self.core.is_up(id))
+    }
+
+    /// Not to be waited for by those who could do without.
+    fn settled(&self, on: ServiceId) -> bool {
+        let rests = |id: InstanceId| {
+            let dead = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
+            dead.contains(&self.core.instance(id).phase) && !self.core.is_up(id)
+        };
+        self.wanted(on).next().is_none() || self.core.instances_of(on).any(rests)
+    }
+
+    fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal, event: Event) {
+        let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
+        let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
+        let service = self.service(id);
+        let (soft, hard) = match service.kill_mode {
+            KillMode::Mixed => (process, group),
+            KillMode::Group => (group, group),
+            KillMode::Process => (process, process),
+        };
+        let (ladder, now) = (service.stop.clone(), self.now);
+        let shadow = &mut self.shadows[id.index()];
+        if shadow.overdue {
+            shadow.overdue = false;
+            assert_eq!((target, signal), (hard, Signal::KILL), "the manager's last word");
+            shadow.climb = Some(Climb { rung: ladder.rungs.len() + 1, due: None, ..CLIMB });
+            return;
+        }
+        let climb = shadow.climb.as_mut().unwrap_or_else(|| panic!("{signal} that nobody wants"));
+        if climb.cont {
+            climb.cont = false;
+            return assert_eq!((target, signal), (soft, Signal::CONT), "CONT follows");
+        }
+        assert!(climb.due.is_some_and(|due| due <= now), "{signal} before its time");
+        match ladder.rungs.get(climb.rung) {
+            Some(rung) => {
+                let instead = matches!(event, Event::Forward { signal: s, .. } if s == signal);
+                assert!(signal == rung.signal || instead && climb.rung == 0, "{signal}");
+                assert_eq!(target, soft);
+                climb.due = Some(now + rung.wait);
+                climb.cont = signal != Signal::KILL && signal != Signal::CONT;
+            }
+            None => {
+                let last = climb.rung == ladder.rungs.len() && ladder.kill;
+                assert!(last && signal == Signal::KILL, "{signal} past the last rung");
+                assert_eq!(target, hard);
+                climb.due = None;
+            }
+        }
+        climb.rung += 1;
+    }
+
+    fn audit_change(&mut self, change: Change, event: Event) {
+        let Change { instance: id, from, to, cause, pid, next, at } = change;
+        let label = self.core.label(id).to_string();
+        let drain = self.service(id).stop.drain;
+        let asked = self.service(id).kind == Kind::Simple && self.probe(id).is_some();
+        let before = self.shadows[id.index()].phase.replace(to).unwrap_or(Phase::Stopped);
+        assert_eq!((from, at), (before, self.now), "{label}");
+        assert_eq!(next.is_some(), [Phase::Backoff, Phase::Cooldown].contains(&to), "{label}");
+        if to == Phase::Running && asked {
+            assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
+        }
+        if to != Phase::Stopping || pid.is_none() {
+            return;
+        }
+        if from == Phase::Stopping {
+            assert!(self.kill_at == Some(self.now), "{label}: out of patience too soon");
+            self.shadows[id.index()].overdue = true;
+            return;
+        }
+        let climb = Climb { due: Some(self.now + drain), fresh: true, ..CLIMB };
+        self.shadows[id.index()].climb = Some(climb);
+        // The manager's last KILL may meet what waits for its turn, or was only just spawned.
+        self.shadows[id.index()].overdue = self.kill_at.is_some() && cause == Cause::Shutdown;
+        let orderly = matches!(cause, Cause::Shutdown | Cause::Operator(Verb::Stop));
+        if orderly && self.kill_at.is_none() && !matches!(event, Event::Forward { .. }) {
+            self.audit_stop_order(id, &label);
+        }
+    }
+
+    /// Whoever depends on it and is to be down must be down by now.
+    fn audit_stop_order(&self, id: InstanceId, label: &str) {
+        for &dependent in self.core.dependents(self.core.instance(id).service) {
+            if self.wanted(dependent).next().is_some() {
+                continue;
+            }
+            for other in self.core.instances_of(dependent) {
+                let lives = self.process(other, Role::Main).is_some()
+                    || self.shadows[other.index()].spawning;
+                assert!(!lives, "{label}: stopped before {}", self.core.label(other));
+            }
+        }
+    }
+
+    fn after(&mut self, event: Event) {
+        let ended = self.core.shutting_down();
+        for id in self.core.instances() {
+            let phase = self.core.instance(id).phase;
+            let shadow = &mut self.shadows[id.index()];
+            assert_eq!(shadow.phase.unwrap_or(Phase::Stopped), phase, "every change is told");
+            shadow.held |= ended;
+            assert!(!shadow.overdue, "announced and not sent");
+            if let Some(climb) = &mut shadow.climb {
+                assert!(!climb.cont, "CONT follows");
+                climb.fresh = false;
+            }
+            assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
+        }
+        if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {
+            self.audit_companions(self.core.instance(id).service);
+        }
+        if event == Event::Tick {
+            let next = self.core.next_deadline();
+            assert!(next.is_none_or(|next| next > self.now), "a deadline in the past");
+            let over = self.kill_at.is_some_and(|at| self.now >= at + LAST_WAIT);
+            assert!(!over || self.finished.is_some(), "the end has an end");
+            for id in self.core.instances() {
+                self.audit_patience(id);
+            }
+        }
+    }
+
+    /// Whoever is restarted with a service that died is on the way down, if it was up.
+    fn audit_companions(&self, died: ServiceId) {
+        for id in
+            self.plan.ids().filter(|id| self.plan.service(*id).order.restart_with.contains(&died))
+        {
+            let up = |id: &InstanceId| self.core.instance(*id).phase == Phase::Running;
+            assert_eq!(self.wanted(id).find(up), None, "restart-with means restart");
+        }
+    }
+
+    /// No rung whose time has come is left unsent after a tick.
+    fn audit_patience(&self, id: InstanceId) {
+        let Some(climb) = self.shadows[id.index()].climb else { return };
+        let ladder = &self.service(id).stop;
+        let left = climb.rung < ladder.rungs.len() + usize::from(ladder.kill);
+        let overdue = climb.due.is_some_and(|due| due <= self.now);
+        assert!(!left || !overdue, "{}: a rung was forgotten", self.core.label(id));
+    }
+}
+
+/// What starting `root` starts as well.
+fn pulled_by(plan: &Plan, root: ServiceId) -> Vec<ServiceId> {
+    let mut list = vec![root];
+    let mut at = 0;
+    while at < list.len() {
+        let order = &plan.service(list[at]).order;
+        for &next in order.requires.iter().chain(&order.wants) {
+            if !list.contains(&next) {
+                list.push(next);
+            }
+        }
+        at += 1;
+    }
+    list
+}

@@ -1,0 +1,187 @@
+//! Every sequence of events to a depth, for one service and for two of which one depends on the
+//! other. The rules are those of `books`; here nothing is random, and nothing is left out.
+
+#[path = "common/books.rs"]
+mod books;
+
+use books::Books;
+use lar::exit::{Errno, ExitStatus, Pid, Stage};
+use lar::plan::{
+    ExitPolicy, Flapping, InstanceId, Kind, Order, Plan, Probe, Process, Restart, Rules, Service,
+    ServiceId, Settings,
+};
+use lar::signal::Signal;
+use lar::supervisor::state::StateKind;
+use lar::supervisor::{Event, Role, Verb};
+use lar::time::{Duration, Instant};
+
+/// What can happen to one instance, or (the last two) to all.
+const ALPHABET: [Letter; 13] = [
+    Letter::Spawned,
+    Letter::SpawnFailed,
+    Letter::Succeeds,
+    Letter::Fails,
+    Letter::Lingers,
+    Letter::GroupGone,
+    Letter::Ready,
+    Letter::Order(Verb::Start),
+    Letter::Order(Verb::Stop),
+    Letter::Order(Verb::Restart),
+    Letter::Order(Verb::Clear),
+    Letter::Tick,
+    Letter::Shutdown,
+];
+
+#[derive(Clone, Copy)]
+enum Letter {
+    Spawned,
+    SpawnFailed,
+    Succeeds,
+    Fails,
+    Lingers,
+    GroupGone,
+    Ready,
+    Order(Verb),
+    Tick,
+    Shutdown,
+}
+
+/// Plays a letter; false if there is nothing that it could mean now.
+fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool {
+    let now = books.now + Duration::from_millis(1);
+    let shadow = books.shadows[id.index()];
+    let main = books.process(id, Role::Main);
+    let exit = |status, lingering| main.map(|pid| Event::Exited { pid, status, lingering });
+    let role = Role::Main;
+    let event = match letter {
+        Letter::Spawned => {
+            let pid = Pid(serial);
+            shadow.spawning.then_some(Event::Spawned { instance: id, role, pid })
+        }
+        Letter::SpawnFailed => {
+            let (stage, errno) = (Stage::Exec, Errno(2));
+            let failed = Event::SpawnFailed { instance: id, role, stage, errno };
+            shadow.spawning.then_some(failed)
+        }
+        Letter::Succeeds => exit(ExitStatus::SUCCESS, false),
+        Letter::Fails => exit(ExitStatus::Code(1), false),
+        Letter::Lingers => exit(ExitStatus::killed(Signal::SEGV), true),
+        Letter::GroupGone => {
+            let clearing = books.kind(id) == StateKind::Clearing;
+            clearing.then_some(Event::GroupGone { instance: id })
+        }
+        Letter::Ready => main.map(|_| Event::Notified { instance: id }),
+        Letter::Order(verb) => {
+            books.now = now;
+            books.order(id, verb);
+            return true;
+        }
+        Letter::Tick => {
+            let due = books.core.next_deadline();
+            if let Some(due) = due {
+                books.tell(due.max(now), Event::Tick);
+            }
+            return due.is_some();
+        }
+        Letter::Shutdown => Some(Event::Shutdown),
+    };
+    if let Some(event) = event {
+        books.tell(now, event);
+    }
+    event.is_some()
+}
+
+/// Boots, and brings everything up if that is where the words are to begin.
+fn begin(plan: &Plan, up: bool) -> Books {
+    let mut books = Books::new(plan.clone(), 1);
+    books.tell(Instant::ZERO, Event::Boot);
+    for id in books.core.instances().filter(|_| up) {
+        play(&mut books, id, Letter::Spawned, 100 + id.0 as i32);
+        let oneshot = books.service(id).kind == Kind::Oneshot;
+        play(&mut books, id, if oneshot { Letter::Succeeds } else { Letter::Ready }, 0);
+        assert!(books.core.is_up(id));
+    }
+    books
+}
+
+/// Plays every word of `depth` letters; one that says nothing at some point is not gone into
+/// further. Returns how many words and how many events there were.
+fn every_word(plan: &Plan, up: bool, depth: usize) -> (u64, u64) {
+    let instances = plan.instances();
+    // Tick and Shutdown are nobody's: once is enough.
+    let letters: Vec<(InstanceId, Letter)> = (0..instances as u32)
+        .flat_map(|id| ALPHABET.iter().map(move |&letter| (InstanceId(id), letter)))
+        .filter(|(id, letter)| id.0 == 0 || !matches!(letter, Letter::Tick | Letter::Shutdown))
+        .collect();
+    let (mut word, mut words, mut events) = (vec![0; depth], 0, 0);
+    loop {
+        let mut books = begin(plan, up);
+        let dumb = word.iter().enumerate().position(|(at, &letter)| {
+            let (id, letter) = letters[letter];
+            events += 1;
+            !play(&mut books, id, letter, at as i32 + 1)
+        });
+        words += 1;
+        // The next word; what follows a letter that says nothing is skipped.
+        let mut at = dumb.unwrap_or(depth - 1);
+        word[at + 1..].fill(0);
+        loop {
+            word[at] += 1;
+            if word[at] < letters.len() {
+                break;
+            }
+            word[at] = 0;
+            if at == 0 {
+                return (words, events);
+            }
+            at -= 1;
+        }
+    }
+}
+
+fn service(kind: Kind, restart: Restart) -> Service {
+    let rules = Rules {
+        restart,
+        flapping: Some(Flapping {
+            deaths: 2,
+            window: Duration::from_secs(60),
+            cooldown: Duration::from_secs(7),
+            rounds: Some(1),
+        }),
+        ..Rules::default()
+    };
+    let ready = Some(Probe::Notify);
+    let process = Process { argv: vec!["/bin/it".into()], ready, ..Process::default() };
+    let start_timeout = Some(Duration::from_secs(5));
+    Service { kind, rules, start_timeout, processes: vec![process], ..Service::default() }
+}
+
+/// `depths`: how deep from boot, and how deep from when all is up.
+fn check(name: &str, depths: [usize; 2], services: Vec<Service>) {
+    let settings = Settings { exit_policy: Some(ExitPolicy::Critical), ..Settings::default() };
+    let plan = Plan { settings, services, ..Plan::default() };
+    for (up, from, depth) in [(false, "boot", depths[0]), (true, "when all is up", depths[1])] {
+        let (words, events) = every_word(&plan, up, depth);
+        println!("{name}, from {from}, {depth} deep: {words} histories, {events} events");
+    }
+}
+
+#[test]
+fn every_history_of_one_service_keeps_the_rules() {
+    check("always", [6, 5], vec![service(Kind::Simple, Restart::Always)]);
+    check("never", [5, 5], vec![service(Kind::Simple, Restart::Never)]);
+    check("one-shot", [5, 5], vec![service(Kind::Oneshot, Restart::OnFailure)]);
+}
+
+#[test]
+fn every_history_of_a_service_and_its_dependent_keeps_the_rules() {
+    let on = vec![ServiceId(0)];
+    let requires = Order { requires: on.clone(), ..Order::default() };
+    let along = Order { restart_with: on, ..requires.clone() };
+    let db = service(Kind::Simple, Restart::Always);
+    let migrate = service(Kind::Oneshot, Restart::OnFailure);
+    let web = |order: &Order| Service { order: order.clone(), ..db.clone() };
+    check("requires", [4, 4], vec![db.clone(), web(&requires)]);
+    check("requires, restart-with", [5, 4], vec![db.clone(), web(&along)]);
+    check("requires a one-shot", [4, 4], vec![migrate, web(&requires)]);
+}
