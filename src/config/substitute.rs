@@ -104,9 +104,11 @@ fn percent_one(
             let inside = enclosed(after, ')', "%(")?;
             Ok((variable(inside, scope)?, inside.len() + 2))
         }
-        _ => {
-            let what = c.map_or("a lone `%`".to_string(), |c| format!("`%{c}`"));
-            Err(Wrong::new(format!("{what} stands for nothing"))
+        // `jitter 10%` means a percentage, and could mean nothing else.
+        None => Ok(("%".into(), 0)),
+        Some(c) if c.is_whitespace() => Ok(("%".into(), 0)),
+        Some(c) => {
+            Err(Wrong::new(format!("`%{c}` stands for nothing"))
                 .hint("a plain `%` is written `%%`"))
         }
     }
