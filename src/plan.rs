@@ -372,6 +372,8 @@ pub enum Who {
 /// The options of single-program mode (`lar [options] -- PROGRAM`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Single {
+    /// The program's words, byte for byte; [`Process::argv`] has them as far as they can be shown.
+    pub argv: Vec<Vec<u8>>,
     /// Forward signals to the program's whole group.
     pub group: bool,
     /// Signals that are replaced (or, with `None`, dropped) before they are forwarded.

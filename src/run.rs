@@ -69,6 +69,8 @@ pub struct Start {
     pub startup: Option<Startup>,
     /// What lar was given and hands on.
     pub given: Given,
+    /// Fds that lar was given for its program (single-program mode).
+    pub inherited: Vec<OwnedFd>,
 }
 
 /// The programs of one instance.
@@ -106,6 +108,10 @@ struct Loop {
     reap_again: bool,
     single: Option<signals::Single>,
     rest: Rest,
+    /// Since when the manager is ending.
+    ending_since: Option<Instant>,
+    /// Whether the end was asked for twice.
+    impatient: bool,
     given: Rc<Given>,
     level: Level,
     started: Instant,
@@ -265,7 +271,11 @@ impl Loop {
     /// Feeds the core what has happened, and does what it asks for: all actions of an event before the next.
     fn digest(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
-            self.supervisor.handle(clock::now(), event);
+            let now = clock::now();
+            self.supervisor.handle(now, event);
+            if self.supervisor.shutting_down() {
+                self.ending_since.get_or_insert(now);
+            }
             while let Some(action) = self.supervisor.poll_action() {
                 self.perform(action);
             }

@@ -97,7 +97,8 @@ pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
         complain(&warning.to_string());
     }
     let given = Given::collect();
-    let start = Start { plan, config_path, foreground: !background, control: true, startup, given };
+    let (foreground, inherited) = (!background, Vec::new());
+    let start = Start { plan, config_path, foreground, control: true, startup, given, inherited };
     end(run(start))
 }
 

@@ -20,7 +20,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, Recipe, Spawner};
+use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
 use crate::time::Instant;
 
@@ -53,10 +53,10 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given } = start;
+        let Start { plan, config_path, foreground, control, startup, mut given, inherited } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let single = Single::new(&plan, given.terminal.is_some());
+        let single = Single::new(&plan, given.terminal.is_some(), inherited);
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }
@@ -110,6 +110,8 @@ impl Loop {
             reap_again: false,
             single,
             rest: Rest::NotYet,
+            ending_since: None,
+            impatient: false,
             given,
             level,
             started,
@@ -187,11 +189,14 @@ fn paint(
             let stdin = if plan.settings.single.is_some() { 0 } else { null };
             let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
             recipe.extra = &extra;
+            if let Some(single) = &plan.settings.single {
+                recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
+            }
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             let main = Image::new(given, &recipe).map_err(fail)?;
             let probe = match &process.ready {
                 Some(Probe::Command(argv)) => {
-                    recipe.argv = argv;
+                    recipe.argv = words(argv);
                     recipe.stdio[0] = null;
                     Some(Image::new(given, &recipe).map_err(fail)?)
                 }

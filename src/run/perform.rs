@@ -48,7 +48,12 @@ impl Loop {
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
         match spawned {
-            Ok(pid) => Event::Spawned { instance, role, pid },
+            Ok(pid) => {
+                if let Some(single) = &mut self.single {
+                    single.let_go();
+                }
+                Event::Spawned { instance, role, pid }
+            }
             Err((stage, errno)) => {
                 if role == Role::Probe {
                     let label = self.supervisor.label(instance);

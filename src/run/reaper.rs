@@ -29,6 +29,8 @@ impl Loop {
             let _ = reap::kill_group(pid, Signal::KILL);
         }
         if let Some((instance, Role::Main)) = owner {
+            // The shell, or the next process, is to find the terminal as lar found it.
+            self.take_terminal_from(pid);
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
         }

@@ -240,7 +240,7 @@ impl Supervisor {
                 self.cancel_probe(id);
                 self.probed(now, id, false);
             }
-            State::Stopping { .. } => self.climb(now, id, None),
+            State::Stopping { .. } => self.climb(now, id),
             State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);

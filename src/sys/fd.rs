@@ -66,6 +66,22 @@ pub fn close_inherited() {
     close_from_3();
 }
 
+/// All fds from 3 up that lar was given, for single-program mode: its program is to find them (a shell's
+/// `<(command)`, a socket of systemd's), and then lar lets them go. Nothing may be open yet that
+/// somebody owns.
+pub fn take_inherited() -> Vec<OwnedFd> {
+    // SAFETY: F_GETFD takes no argument and touches no memory; a closed fd is the answer EBADF.
+    let is_open = |fd: &RawFd| *fd >= 3 && unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1;
+    let listed = std::fs::read_dir("/proc/self/fd").ok().map(|list| {
+        let names = list.flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.parse().ok()).collect::<Vec<RawFd>>()
+    });
+    // The list's own fd is in it, and closed by now.
+    let fds = listed.unwrap_or_else(|| (3..CLOSE_ONE_BY_ONE).collect());
+    // SAFETY: it is open, and nobody in this process has opened it: the caller has seen to that.
+    fds.into_iter().filter(is_open).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect()
+}
+
 /// The highest number of fds that are closed one by one on kernels without close_range(2) (before
 /// 5.9). What lar itself opens is close-on-exec anyway; a loop over the million that some container
 /// runtimes allow would take PID 1 out of service for a tenth of a second at each start of a
