@@ -5,7 +5,7 @@
 //! place only, the spawn. Nothing here blocks on what a path turns out to be. Fds 0 to 2 are never
 //! owned by anything.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::OFlag;
 
