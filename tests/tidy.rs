@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("time", 0),
     ("signal", 0),
     ("exit", 0),
+    ("nearest", 0),
     ("supervisor", 1),
     ("config", 1),
     ("transcript", 1),
