@@ -39,7 +39,7 @@ run: ## run a demonstration in the foreground: four services and a one-shot
 	    '    $(DIR)/debug/lar ctl -s $(LAR_DEMO_SOCKET) help' ''
 	@exec '$(DIR)/debug/lar' -C container/demo.conf
 
-test: ## run every test; those that can't run here say why
+test: ## run every test that can run here
 	$(CARGO) test
 
 check: ## look at the format, and let clippy look at the code
