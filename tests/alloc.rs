@@ -205,8 +205,22 @@ fn count_allocations(directory: &Path) {
 
 /// What lar may not do between a death and the replacement's exec.
 const FORBIDDEN: [&str; 16] = [
-    "brk(", "mmap(", "mremap(", "munmap(", "open(", "openat(", "openat2(", "creat(", "pipe(",
-    "pipe2(", "socket(", "socketpair(", "accept4(", "dup(", "eventfd2(", "memfd_create(",
+    "brk(",
+    "mmap(",
+    "mremap(",
+    "munmap(",
+    "open(",
+    "openat(",
+    "openat2(",
+    "creat(",
+    "pipe(",
+    "pipe2(",
+    "socket(",
+    "socketpair(",
+    "accept4(",
+    "dup(",
+    "eventfd2(",
+    "memfd_create(",
 ];
 
 fn count_syscalls(directory: &Path) {
