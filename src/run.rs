@@ -116,6 +116,8 @@ struct Loop {
     level: Level,
     started: Instant,
     config_path: Option<String>,
+    /// When the first signal to end came.
+    asked_to_end: Option<Instant>,
     pid_file: Option<PidFile>,
     pid: Pid,
 }

@@ -116,6 +116,7 @@ impl Loop {
             level,
             started,
             config_path,
+            asked_to_end: None,
             pid_file,
             pid,
         };
