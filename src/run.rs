@@ -347,6 +347,10 @@ impl Loop {
             journal: &self.journal,
             output: &|id| self.output.ring(id),
             status_text: &|id| {
+                // What a process said of itself goes with it.
+                if self.supervisor.instance(id).pid.is_none() {
+                    return "";
+                }
                 let listener = self.listener_of.get(id.index()).copied().flatten();
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
                 listener.map_or("", |(_, listener)| listener.status())
