@@ -116,6 +116,8 @@ struct Loop {
     level: Level,
     started: Instant,
     config_path: Option<String>,
+    /// When the first signal to end came.
+    asked_to_end: Option<Instant>,
     pid_file: Option<PidFile>,
     pid: Pid,
 }
@@ -123,10 +125,10 @@ struct Loop {
 /// Runs a manager to its end; its exit code. An error means that nothing was started.
 pub fn run(start: Start) -> Result<u8, StartError> {
     let (mut this, startup) = Loop::build(start)?;
-    if let Some(startup) = startup {
-        if let Err(errno) = startup.report(0) {
-            warn!("standard output and error are kept: {errno}");
-        }
+    if let Some(startup) = startup
+        && let Err(errno) = startup.report(0)
+    {
+        warn!("standard output and error are kept: {errno}");
     }
     // From here on it may be PID 1 with children: nothing returns an error any more.
     this.inbox.push_back(Event::Boot);
@@ -345,6 +347,10 @@ impl Loop {
             journal: &self.journal,
             output: &|id| self.output.ring(id),
             status_text: &|id| {
+                // What a process said of itself goes with it.
+                if self.supervisor.instance(id).pid.is_none() {
+                    return "";
+                }
                 let listener = self.listener_of.get(id.index()).copied().flatten();
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
                 listener.map_or("", |(_, listener)| listener.status())

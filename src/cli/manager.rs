@@ -88,10 +88,10 @@ pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
             return Code::Failed as u8;
         }
     };
-    if let Some(directory) = plan.settings.directory.as_deref().filter(|_| background) {
-        if let Err(error) = std::env::set_current_dir(directory) {
-            complain(&format!("directory {directory}: {error}; staying where we are"));
-        }
+    if let Some(directory) = plan.settings.directory.as_deref().filter(|_| background)
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        complain(&format!("directory {directory}: {error}; staying where we are"));
     }
     for warning in crate::logger::init(&plan.event_log) {
         complain(&warning.to_string());

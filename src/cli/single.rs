@@ -256,7 +256,7 @@ fn find(word: &str) -> Result<usize, String> {
         return Ok(at);
     }
     let names = OPTIONS.iter().map(|option| option.name);
-    match crate::ctl::protocol::nearest::nearest(short, names) {
+    match crate::nearest::nearest(short, names) {
         Some(near) => Err(format!("unknown option '{word}'; did you mean '--{near}'?")),
         None if word.starts_with('-') => Err(format!("unknown option '{word}'")),
         None => Err(format!("unexpected '{word}': the program comes after --")),

@@ -307,12 +307,13 @@ impl Server {
         for _ in 0..TOKENS {
             let Some(bound) = self.bound.as_ref().filter(|_| self.acceptable) else { return };
             match bound.listener.accept() {
-                Ok((stream, _)) => {
-                    self.succeed();
-                    self.welcome(stream, registry);
-                }
+                Ok((stream, _)) => self.welcome(stream, registry),
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => self.acceptable = false,
+                    // Only now is it over: one fd that was freed for one client of many is no recovery.
+                    ErrorKind::WouldBlock => {
+                        self.acceptable = false;
+                        self.succeed();
+                    }
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
                     // EMFILE, ENFILE, ENOMEM: the client stays in the backlog, and epoll will not
                     // name it again.

@@ -60,10 +60,10 @@ impl Loop {
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }
-        if !boot::is_pid1() {
-            if let Err(errno) = reap::become_subreaper() {
-                warn!("orphans go to PID 1: can't become their reaper: {errno}");
-            }
+        if !boot::is_pid1()
+            && let Err(errno) = reap::become_subreaper()
+        {
+            warn!("orphans go to PID 1: can't become their reaper: {errno}");
         }
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
@@ -116,6 +116,7 @@ impl Loop {
             level,
             started,
             config_path,
+            asked_to_end: None,
             pid_file,
             pid,
         };
@@ -210,11 +211,7 @@ fn paint(
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
 fn empty_input() -> Result<OwnedFd, StartError> {
-    let kernel = |errno| StartError::Kernel("/dev/null", Errno(errno as i32));
-    fd::open_null().or_else(|_| {
-        let pipe = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC);
-        pipe.map(|(read, _)| read).map_err(kernel)
-    })
+    fd::open_null().map_err(|errno| StartError::Kernel("/dev/null", errno))
 }
 
 fn listener<'a>(

@@ -10,7 +10,13 @@ use crate::plan::{InstanceId, Plan, Restart};
 use crate::signal::Signal;
 use crate::supervisor::Event;
 use crate::sys::signals::Received;
-use crate::sys::{reap, terminal};
+use crate::sys::{clock, reap, terminal};
+use crate::time::Duration;
+
+/// How long after the first signal to end further ones are taken for the same request. timeout(1) signals its
+/// child and then the group that this is in, a terminal's Ctrl-C may come along with its parent's own signal; only what
+/// comes later is somebody who has run out of patience, and has the services killed. No person is that quick.
+const SAME_REQUEST: Duration = Duration::from_millis(100);
 
 /// The only instance of single-program mode.
 const PROGRAM: InstanceId = InstanceId(0);
@@ -88,6 +94,11 @@ impl Loop {
         // What podman and others send to systemd: halt, power off, reboot.
         let systemd = [Signal::realtime(3), Signal::realtime(4), Signal::realtime(5)];
         if end.contains(&signal) || systemd.contains(&Some(signal)) {
+            let now = clock::now();
+            if self.asked_to_end.is_some_and(|first| now.since(first) < SAME_REQUEST) {
+                return;
+            }
+            self.asked_to_end.get_or_insert(now);
             match sender {
                 Some(pid) => info!("{signal} from pid {pid}: the manager ends"),
                 None => info!("{signal}: the manager ends"),

@@ -443,6 +443,13 @@ impl Lar {
         code
     }
 
+    /// The same under a tracer, which is still there then.
+    #[track_caller]
+    pub fn shut_down_traced(&mut self) -> i32 {
+        self.signal(Signal::SIGTERM);
+        self.end()
+    }
+
     /// That no process of the test's is there any more.
     #[track_caller]
     pub fn nothing_left(&self) {

@@ -53,7 +53,7 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
         Work::Ended => Step::Done,
         Work::Refused(code, message) => {
             let record = output.record().word("error").field("code", *code);
-            finish(record.field("message", message).finish(), &mut peer.work)
+            finish(record.field("message", reply::cut_message(message)).finish(), &mut peer.work)
         }
         Work::Reply(source, verdict) => match reply::step(source, view, output) {
             Step::Done => {
@@ -62,6 +62,7 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
                     Verdict::Ok => record.word("ok"),
                     Verdict::Never => return Step::Later,
                     Verdict::Error(code, message) => {
+                        let message = reply::cut_message(message);
                         record.word("error").field("code", code.word()).field("message", message)
                     }
                 };

@@ -20,6 +20,11 @@ const STATUS_TEXT: usize = 1024;
 /// The most of a configuration line that one record carries, in bytes; for the same reason.
 const PIECE: usize = 2048;
 
+/// The message of an error as far as it fits into a record: it may quote what a client said, at any length.
+pub fn cut_message(message: &str) -> &str {
+    cut(message, PIECE)
+}
+
 /// How far one step came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
