@@ -164,7 +164,7 @@ fn a_transcript_that_is_always_full_stops_neither_the_service_nor_lar() {
     lar.watch("logs -f talks").until("200000");
     assert_eq!(lar.shut_down(), 0);
     let lines = lar.err.rest();
-    let reports = lines.iter().filter(|line| line.contains("/dev/full")).collect::<Vec<_>>();
+    let reports = lines.iter().filter(|line| line.contains("warn /dev/full")).collect::<Vec<_>>();
     assert!(
         (1..=3).contains(&reports.len()),
         "reported once, and once more with a count: {lines:#?}"
