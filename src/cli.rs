@@ -58,7 +58,7 @@ pub fn main() -> u8 {
 /// What somebody probably meant who wrote a word that is none of ours.
 fn hint(word: &str) -> String {
     const WORDS: [&str; 5] = ["run", "ctl", "check", "help", "version"];
-    let near = crate::ctl::protocol::nearest::nearest(word, WORDS);
+    let near = crate::nearest::nearest(word, WORDS);
     if let Some(near) = near {
         return format!("unknown command '{word}'; did you mean '{near}'?");
     }

@@ -19,7 +19,6 @@ mod identity;
 pub mod keys;
 mod lines;
 mod names;
-pub mod nearest;
 mod output;
 mod phrases;
 mod presets;
@@ -35,6 +34,7 @@ mod warnings;
 mod words;
 mod world;
 
+use crate::nearest;
 use crate::plan::Plan;
 use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Place, Severity};

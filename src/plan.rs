@@ -4,11 +4,18 @@
 //! `config` makes a plan from a file, `cli` from a command line. The core owns it; `run` reads it to build
 //! its images, pipes and files once.
 
+mod output;
+mod rules;
+mod setup;
+
 use core::fmt;
 use core::net::SocketAddr;
 
 use crate::signal::Signal;
 use crate::time::Duration;
+pub use output::{Format, OnFull, Output, Rotate, Target};
+pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
+pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
 
 /// Everything a manager is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -278,314 +285,6 @@ pub enum KillMode {
     Process,
 }
 
-/// When a dead service is started again. See `supervisor::policy`, which reads it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Which deaths are followed by a restart.
-    pub restart: Restart,
-    /// Exit codes that end the service for good, whatever `restart` says.
-    pub exit_codes: Vec<u8>,
-    /// A life at least this long clears the history.
-    pub healthy_after: Duration,
-    /// The wait before the next try.
-    pub delay: Delay,
-    /// No wait is longer.
-    pub max: Duration,
-    /// Each wait is changed by up to this share of it, in percent.
-    pub jitter: u8,
-    /// Too many deaths in a window.
-    pub flapping: Option<Flapping>,
-    /// When to stop trying.
-    pub give_up: GiveUp,
-    /// zdaemon's order: the governor decides before exit codes are looked at.
-    pub governor_first: bool,
-}
-
-impl Default for Rules {
-    /// Preset `lar`: double 200ms max 60s jitter 10%, cleared after 10s of life, never gives up.
-    fn default() -> Rules {
-        Rules {
-            restart: Restart::Always,
-            exit_codes: Vec::new(),
-            healthy_after: Duration::from_secs(10),
-            delay: Delay::Double { first: Duration::from_millis(200) },
-            max: Duration::from_secs(60),
-            jitter: 10,
-            flapping: None,
-            give_up: GiveUp::Never,
-            governor_first: false,
-        }
-    }
-}
-
-/// Which deaths are followed by a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// All of them.
-    Always,
-    /// All but an exit with 0.
-    OnFailure,
-    /// None.
-    Never,
-}
-
-/// How the wait before a restart grows with the number of deaths in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delay {
-    /// No wait (but `spawn-rate` holds).
-    None,
-    /// first, first + step, first + 2 step…
-    Linear {
-        /// The first wait.
-        first: Duration,
-        /// What is added each time.
-        step: Duration,
-    },
-    /// first, 2 first, 4 first…
-    Double {
-        /// The first wait.
-        first: Duration,
-    },
-}
-
-/// `flapping D in W cooldown C rounds R`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flapping {
-    /// This many deaths; at least 1.
-    pub deaths: u32,
-    /// Within this time.
-    pub window: Duration,
-    /// Start a rest of this length.
-    pub cooldown: Duration,
-    /// After this many rests it gives up; `None` never.
-    pub rounds: Option<u32>,
-}
-
-/// When to stop trying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveUp {
-    /// Never.
-    Never,
-    /// At this many deaths in a row.
-    After(u32),
-    /// When the wait reaches its maximum.
-    AtMax,
-}
-
-/// What is done between clone and exec.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Setup {
-    /// Whom it runs as; `None` keeps lar's.
-    pub identity: Option<Identity>,
-    /// File mode creation mask; `None` keeps lar's.
-    pub umask: Option<u32>,
-    /// Resource limits.
-    pub limits: Vec<Limit>,
-    /// Its nice value, -20 to 19.
-    pub nice: Option<i8>,
-    /// Its I/O priority.
-    pub ionice: Option<IoNice>,
-    /// -1000 to 1000.
-    pub oom_score_adj: Option<i16>,
-    /// No setuid program can raise its rights.
-    pub no_new_privileges: bool,
-    /// The capabilities it may have, as a mask of 1 << number; `None` leaves them alone.
-    pub capabilities: Option<u64>,
-    /// How the child is made.
-    pub spawn: Spawn,
-    /// Which of lar's variables it gets.
-    pub inherit: Inherit,
-    /// Its session and terminal.
-    pub session: Session,
-}
-
-impl Default for Setup {
-    fn default() -> Setup {
-        Setup {
-            identity: None,
-            umask: Some(0o022),
-            limits: Vec::new(),
-            nice: None,
-            ionice: None,
-            oom_score_adj: None,
-            no_new_privileges: false,
-            capabilities: None,
-            spawn: Spawn::Vfork,
-            inherit: Inherit::All,
-            session: Session::Own,
-        }
-    }
-}
-
-/// Whom a process runs as, looked up at load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Real, effective and saved user id; `None` keeps lar's.
-    pub uid: Option<u32>,
-    /// Real, effective and saved group id.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
-    /// The user's name and home for USER, LOGNAME, HOME and SHELL, if the user is in /etc/passwd.
-    pub account: Option<Account>,
-}
-
-/// What /etc/passwd says of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Login name.
-    pub name: String,
-    /// Home directory.
-    pub home: String,
-    /// Login shell; may be empty.
-    pub shell: String,
-}
-
-/// A resource limit; `None` is unlimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Which.
-    pub resource: Resource,
-    /// What the process is held to.
-    pub soft: Option<u64>,
-    /// How far it may raise that.
-    pub hard: Option<u64>,
-}
-
-/// The resources of setrlimit(2).
-#[allow(missing_docs)] // the kernel's names
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    As,
-    Core,
-    Cpu,
-    Data,
-    Fsize,
-    Locks,
-    Memlock,
-    Msgqueue,
-    Nice,
-    Nofile,
-    Nproc,
-    Rss,
-    Rtprio,
-    Rttime,
-    Sigpending,
-    Stack,
-}
-
-/// An I/O priority, as ioprio_set(2) takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoNice {
-    /// 1 real-time, 2 best-effort, 3 idle.
-    pub class: u8,
-    /// 0 (highest) to 7.
-    pub level: u8,
-}
-
-/// How a child is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spawn {
-    /// Sharing lar's memory until it execs: fastest; lar stands still until then.
-    Vfork,
-    /// With a copy of it: for programs on a file system that may hang.
-    Fork,
-}
-
-/// Which of lar's variables a service gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inherit {
-    /// All.
-    All,
-    /// None.
-    Nothing,
-    /// These.
-    Names(Vec<String>),
-}
-
-/// A child's session, terminal and signal state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// Its own session, clean signal mask and default dispositions: every service.
-    Own,
-    /// Single-program mode: exactly the mask and ignored signals that lar was given. With a controlling
-    /// terminal the child stays in lar's session in a group of its own; without one it gets its own session.
-    Given,
-}
-
-/// How an instance's output is treated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// `[web@2] ` before each line; `None`: yes on stdout, no in files.
-    pub prefix: Option<bool>,
-    /// A time before each line, in this format (strftime's words, UTC).
-    pub timestamp: Option<String>,
-    /// Text, or one JSON object a line.
-    pub format: Format,
-    /// When a file is put aside.
-    pub rotate: Option<Rotate>,
-    /// How many of the latest bytes are kept for `ctl logs`; 0 keeps none.
-    pub ring: u32,
-    /// What happens when the target takes no more.
-    pub on_full: OnFull,
-}
-
-impl Default for Output {
-    fn default() -> Output {
-        Output {
-            prefix: None,
-            timestamp: None,
-            format: Format::Text,
-            rotate: None,
-            ring: 16 * 1024,
-            on_full: OnFull::Drop,
-        }
-    }
-}
-
-/// Where output goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Target {
-    /// As the manager runs: [`Target::Stdout`] in the foreground, else [`Target::None`].
-    #[default]
-    Default,
-    /// A file, opened for appending.
-    File(String),
-    /// lar's own standard output.
-    Stdout,
-    /// The process gets lar's own fd; lar sees nothing of it.
-    Inherit,
-    /// Nowhere; the ring is kept.
-    None,
-}
-
-/// How lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As they are.
-    Text,
-    /// One JSON object each.
-    Json,
-}
-
-/// `rotate SIZE keep N`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotate {
-    /// The size in bytes at which a file is put aside.
-    pub size: u64,
-    /// How many old files are kept.
-    pub keep: u32,
-}
-
-/// What happens when the target takes no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFull {
-    /// Bytes are dropped and counted.
-    Drop,
-    /// The service is held back.
-    Block,
-}
-
 /// The manager's own settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -673,6 +372,8 @@ pub enum Who {
 /// The options of single-program mode (`lar [options] -- PROGRAM`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Single {
+    /// The program's words, byte for byte; [`Process::argv`] has them as far as they can be shown.
+    pub argv: Vec<Vec<u8>>,
     /// Forward signals to the program's whole group.
     pub group: bool,
     /// Signals that are replaced (or, with `None`, dropped) before they are forwarded.

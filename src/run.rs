@@ -69,6 +69,8 @@ pub struct Start {
     pub startup: Option<Startup>,
     /// What lar was given and hands on.
     pub given: Given,
+    /// Fds that lar was given for its program (single-program mode).
+    pub inherited: Vec<OwnedFd>,
 }
 
 /// The programs of one instance.
@@ -106,6 +108,10 @@ struct Loop {
     reap_again: bool,
     single: Option<signals::Single>,
     rest: Rest,
+    /// Since when the manager is ending.
+    ending_since: Option<Instant>,
+    /// Whether the end was asked for twice.
+    impatient: bool,
     given: Rc<Given>,
     level: Level,
     started: Instant,
@@ -119,10 +125,10 @@ struct Loop {
 /// Runs a manager to its end; its exit code. An error means that nothing was started.
 pub fn run(start: Start) -> Result<u8, StartError> {
     let (mut this, startup) = Loop::build(start)?;
-    if let Some(startup) = startup {
-        if let Err(errno) = startup.report(0) {
-            warn!("standard output and error are kept: {errno}");
-        }
+    if let Some(startup) = startup
+        && let Err(errno) = startup.report(0)
+    {
+        warn!("standard output and error are kept: {errno}");
     }
     // From here on it may be PID 1 with children: nothing returns an error any more.
     this.inbox.push_back(Event::Boot);
@@ -212,11 +218,9 @@ impl Loop {
         }
         let (registry, mut source) = (self.poll.registry(), SourceFd(fd));
         let done = match yes {
-            true => registry.register(
-                &mut source,
-                Source::Output(stream.0).token(),
-                Interest::READABLE,
-            ),
+            true => {
+                registry.register(&mut source, Source::Output(stream.0).token(), Interest::READABLE)
+            }
             false => registry.deregister(&mut source),
         };
         match done {
@@ -269,7 +273,11 @@ impl Loop {
     /// Feeds the core what has happened, and does what it asks for: all actions of an event before the next.
     fn digest(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
-            self.supervisor.handle(clock::now(), event);
+            let now = clock::now();
+            self.supervisor.handle(now, event);
+            if self.supervisor.shutting_down() {
+                self.ending_since.get_or_insert(now);
+            }
             while let Some(action) = self.supervisor.poll_action() {
                 self.perform(action);
             }
@@ -339,6 +347,10 @@ impl Loop {
             journal: &self.journal,
             output: &|id| self.output.ring(id),
             status_text: &|id| {
+                // What a process said of itself goes with it.
+                if self.supervisor.instance(id).pid.is_none() {
+                    return "";
+                }
                 let listener = self.listener_of.get(id.index()).copied().flatten();
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
                 listener.map_or("", |(_, listener)| listener.status())

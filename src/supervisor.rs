@@ -50,6 +50,9 @@ const SPAWN_RETRY_MIN: Duration = Duration::from_millis(100);
 /// take a few milliseconds to listen, and nobody likes to wait for the second probe.
 const FIRST_PROBE: Duration = Duration::from_millis(10);
 
+/// What a readiness command counts as that could not be executed: the code a shell has for it.
+const NOT_FOUND: ExitStatus = ExitStatus::Code(127);
+
 /// The state machine of everything that is supervised.
 pub struct Supervisor {
     plan: Plan,
@@ -169,9 +172,18 @@ impl Supervisor {
                 self.probed(now, instance, false);
             }
             Event::Exited { pid, status, lingering } => match self.pids.remove(pid) {
-                Some((instance, Role::Main)) => self.exited(now, instance, status, lingering),
+                Some((instance, Role::Main)) => {
+                    self.ended(now, instance, Ok(status), lingering);
+                }
                 Some((instance, Role::Probe)) => self.probe_exited(now, instance, status),
                 None => {} // an orphan that PID 1 inherited
+            },
+            Event::ExecFailed { pid, stage, errno } => match self.pids.remove(pid) {
+                Some((instance, Role::Main)) => {
+                    self.ended(now, instance, Err((stage, errno)), false);
+                }
+                Some((instance, Role::Probe)) => self.probe_exited(now, instance, NOT_FOUND),
+                None => {}
             },
             Event::GroupGone { instance } => self.group_gone(now, instance),
             Event::Notified { instance } => self.notified(now, instance),

@@ -30,7 +30,6 @@ const LIFE: Duration = Duration::from_millis(4);
 struct Contender {
     child: Child,
     stamps: ChildStdout,
-    program: std::path::PathBuf,
     delays: Vec<u64>,
 }
 
@@ -46,11 +45,10 @@ impl Drop for Contender {
 }
 
 impl Contender {
-    fn start(command: &mut Command, program: &std::path::Path) -> Contender {
+    fn start(command: &mut Command) -> Contender {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stamps = child.stdout.take().unwrap();
-        let program = program.to_owned();
-        let mut this = Contender { child, stamps, program, delays: Vec::new() };
+        let mut this = Contender { child, stamps, delays: Vec::new() };
         this.stamp();
         this
     }
@@ -119,8 +117,8 @@ fn main() {
     .unwrap();
     let mut lar = Command::new(env!("CARGO_BIN_EXE_lar"));
     lar.arg("-C").arg(&config).stderr(Stdio::null());
-    let mut lar = Contender::start(&mut lar, &stamp);
-    let mut bare = Contender::start(Command::new(&bare).arg(&stamp), &stamp);
+    let mut lar = Contender::start(&mut lar);
+    let mut bare = Contender::start(Command::new(&bare).arg(&stamp));
     for _ in 0..ROUNDS {
         lar.round();
         bare.round();

@@ -12,10 +12,11 @@ use std::rc::Rc;
 use lar::exit::{Errno, ExitStatus, Pid};
 use lar::plan::Setup;
 use lar::signal::Signal;
-use lar::sys::fd::{self, Pipe};
+use lar::sys::fd;
 use lar::sys::signals::{self, Saved, Set, SignalFd};
 use lar::sys::spawn::{Image, Recipe, Spawner};
 use lar::sys::{daemon, reap};
+use support::Pipe;
 use support::{
     await_end, check, given, helper as command, is_root, process, run_helper, run_helper_with, skip,
 };
@@ -31,7 +32,7 @@ fn start(pipe: &Pipe, words: &[&str]) -> Pid {
 }
 
 fn pipe() -> Pipe {
-    Pipe::new(None, None).expect("a pipe")
+    Pipe::new()
 }
 
 fn await_group(group: Pid) {

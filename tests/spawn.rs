@@ -130,7 +130,7 @@ fn a_script_without_an_interpreter_line_is_run_by_sh_each_time() {
     let script = place.file("script", "echo \"$0 $*\"\n", 0o755);
     let setup = Setup::default();
     let process = process(&[&script, "x", "y"]);
-    let pipe = fd::Pipe::new(None, None).unwrap();
+    let pipe = support::Pipe::new();
     let write = pipe.write.as_raw_fd();
     let recipe = Recipe::new(&setup, &process, [0, write, write]);
     let image = Image::new(&Rc::new(given(&[])), &recipe).unwrap();
@@ -147,7 +147,7 @@ fn a_program_that_takes_a_scripts_place_gets_its_own_words_again() {
     let tool = place.file("tool", "echo \"$0\"\n", 0o755);
     let setup = Setup::default();
     let process = process(&["tool", "/proc/self/cmdline"]);
-    let pipe = fd::Pipe::new(None, None).unwrap();
+    let pipe = support::Pipe::new();
     let recipe = Recipe::new(&setup, &process, [0, pipe.write.as_raw_fd(), 2]);
     let image = Image::new(&Rc::new(given(&[("PATH", place.path())])), &recipe).unwrap();
     let mut spawner = Spawner::new().unwrap();

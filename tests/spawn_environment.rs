@@ -4,7 +4,7 @@
 mod support;
 
 use lar::plan::{Account, Identity, Inherit, Session, Setup};
-use lar::sys::fd::{self, Pipe};
+use lar::sys::fd;
 use lar::sys::spawn::{Image, Recipe, Spawner};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ fn pairs(of: &Pairs) -> Vec<(String, String)> {
 fn environment(setup: &Setup, inherited: &Pairs, explicit: &Pairs, extra: &Pairs) -> Vec<String> {
     let mut process = support::process(&["env"]);
     process.environment = pairs(explicit);
-    let pipe = Pipe::new(None, None).unwrap();
+    let pipe = support::Pipe::new();
     let null = fd::open_null().unwrap();
     let extra = pairs(extra);
     let stdio = [null.as_raw_fd(), pipe.write.as_raw_fd(), 2];

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use lar::exit::{ExitStatus, Pid};
 use lar::plan::{Session, Setup};
 use lar::signal::Signal;
-use lar::sys::fd::{self, Pipe};
+use lar::sys::fd;
 use lar::sys::signals::{Saved, Set};
 use lar::sys::spawn::{Given, Image, Recipe, Spawner};
 use lar::sys::terminal::{self, Terminal};
 use lar::sys::{own_pid, reap, signals};
-use support::{check, run_helper};
+use support::{Pipe, check, run_helper};
 
 /// Makes a new pseudo-terminal our controlling one. We lead a session already: spawned without a
 /// terminal, a helper gets one. The master is held to our end: its close is a hang-up.
@@ -46,7 +46,7 @@ fn start(given: &Rc<Given>, pipe: &Pipe, words: &[&str]) -> Pid {
 /// Fields 5, 6 and 8 of /proc/PID/stat, as cat(1) sees itself: group, session, the terminal's
 /// foreground group.
 fn places(given: &Rc<Given>) -> (Pid, [Pid; 3]) {
-    let pipe = Pipe::new(None, None).expect("a pipe");
+    let pipe = Pipe::new();
     let pid = start(given, &pipe, &["cat", "/proc/self/stat"]);
     let line = support::read_until(&pipe.read, "\n");
     support::wait(pid);
@@ -87,7 +87,7 @@ fn background() {
     let given = given();
     let terminal = given.terminal.as_ref().expect("a terminal");
     // A shell's other job: it has the foreground until its end.
-    let pipe = Pipe::new(None, None).expect("a pipe");
+    let pipe = Pipe::new();
     let other = start(&given, &pipe, &["sh", "-c", "echo ready; exec sleep 1000"]);
     support::read_until(&pipe.read, "\n");
     check(terminal.foreground() == Ok(other), "the other has the foreground");
@@ -124,7 +124,7 @@ fn suspend() {
     signals::take_over();
     let given = given();
     let terminal = given.terminal.as_ref().expect("a terminal");
-    let pipe = Pipe::new(None, None).expect("a pipe");
+    let pipe = Pipe::new();
     let middle = support::helper_process("middle");
     let words: Vec<&str> =
         ["env", "ROLE=middle"].into_iter().chain(middle.argv.iter().map(String::as_str)).collect();

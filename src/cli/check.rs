@@ -36,14 +36,14 @@ pub fn check(args: &[String]) -> u8 {
     let request = match parse(args) {
         Ok(request) => request,
         Err(message) => {
-            eprintln!("lar: {message}\n{USAGE}");
+            super::complain(&format!("{message}\n{USAGE}"));
             return Code::Usage as u8;
         }
     };
     let bytes = match machine::read(Path::new(request.file)) {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("lar: {}: {}", request.file, machine::cause(&error));
+            super::complain(&format!("{}: {}", request.file, machine::cause(&error)));
             return Code::BadConfig as u8;
         }
     };

@@ -1,11 +1,13 @@
-//! `lar help config [KEY]`, `lar help exit-codes` and the other topics: pages made from the tables that the program itself uses.
+//! `lar help config [KEY]`, `lar help exit-codes` and the other topics: pages made from the tables that the
+//! program itself uses.
 
 use std::ffi::OsString;
 use std::io::Write;
 
 use super::single;
-use crate::config::{keys, nearest};
+use crate::config::keys;
 use crate::exit::Code;
+use crate::nearest;
 
 /// The pages there are.
 const TOPICS: [&str; 4] = ["config", "exit-codes", "options", "ctl"];
@@ -20,7 +22,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
         ["config", key] => config(Some(key)),
         ["exit-codes"] => exit_codes(),
         ["options"] => options(),
-        ["ctl"] => super::ctl::run(vec!["help".into()]),
+        ["ctl", verb @ ..] => {
+            let words = ["help"].iter().chain(verb).map(Into::into);
+            super::ctl::run(words.collect())
+        }
         [topic, ..] => {
             let near = nearest::nearest(topic, TOPICS);
             let near = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
@@ -44,7 +49,7 @@ pub fn config(key: Option<&str>) -> u8 {
         Some(Ok(text)) => print(&text),
         Some(Err(near)) => {
             let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-            eprintln!("lar: there is no key `{}`{near}", key.unwrap_or_default());
+            super::complain(&format!("there is no key `{}`{near}", key.unwrap_or_default()));
             Code::Usage as u8
         }
     }

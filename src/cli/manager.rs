@@ -88,16 +88,17 @@ pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
             return Code::Failed as u8;
         }
     };
-    if let Some(directory) = plan.settings.directory.as_deref().filter(|_| background) {
-        if let Err(error) = std::env::set_current_dir(directory) {
-            complain(&format!("directory {directory}: {error}; staying where we are"));
-        }
+    if let Some(directory) = plan.settings.directory.as_deref().filter(|_| background)
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        complain(&format!("directory {directory}: {error}; staying where we are"));
     }
     for warning in crate::logger::init(&plan.event_log) {
         complain(&warning.to_string());
     }
     let given = Given::collect();
-    let start = Start { plan, config_path, foreground: !background, control: true, startup, given };
+    let (foreground, inherited) = (!background, Vec::new());
+    let start = Start { plan, config_path, foreground, control: true, startup, given, inherited };
     end(run(start))
 }
 

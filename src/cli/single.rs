@@ -4,6 +4,9 @@
 //! a variable, because whoever injects an init can't give it arguments; the command line wins.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::{complain, manager, usage_error};
 use crate::config;
@@ -102,7 +105,10 @@ pub const OPTIONS: [Opt; 12] = [
         value: "PATH",
         doc: "be steered by `lar ctl -s PATH` [no socket]",
         apply: |draft, value| {
-            draft.socket = Some(value.to_owned());
+            draft.socket = Some(match value.starts_with('@') {
+                true => value.to_owned(), // abstract
+                false => absolute(value)?,
+            });
             Ok(())
         },
     },
@@ -129,8 +135,8 @@ pub const OPTIONS: [Opt; 12] = [
 #[derive(Default)]
 struct Draft {
     single: Single,
-    /// Restart rules, as lines of a `<service>`.
-    rules: String,
+    /// Restart rules, as keys and values of a `<service>`, each key once.
+    rules: Vec<(&'static str, String)>,
     socket: Option<String>,
     directory: Option<String>,
     verbose: bool,
@@ -142,7 +148,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(plan) => plan,
         Err(message) => return usage_error(&message),
     };
-    fd::close_inherited();
+    let inherited = fd::take_inherited();
     for warning in crate::logger::init(&plan.event_log) {
         complain(&warning.to_string());
     }
@@ -151,7 +157,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let control = plan.settings.socket.is_some();
     let (config_path, foreground, startup) = (None, true, None);
     leave_directory(&plan);
-    manager::end(run(Start { plan, config_path, foreground, control, startup, given }))
+    manager::end(run(Start { plan, config_path, foreground, control, startup, given, inherited }))
 }
 
 /// PID 1 must not keep a mount busy: the program has got its own directory by name, so lar can leave.
@@ -166,31 +172,63 @@ fn leave_directory(plan: &Plan) {
     }
 }
 
-/// The options, from the environment and then from the arguments, and the program's words.
-fn read(args: Vec<OsString>) -> Result<(Draft, Vec<String>), String> {
+/// Where we are, if the program will get there by that name: not if it is gone, renamed, hidden under a mount, or
+/// below a directory that only those may enter who started us.
+fn here() -> Option<String> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let path = std::env::current_dir().ok()?;
+    let there = identity(&path).filter(|_| identity(Path::new(".")) == identity(&path));
+    there.and(path.into_os_string().into_string().ok())
+}
+
+/// A path that means the same once lar has left its directory.
+fn absolute(path: &str) -> Result<String, String> {
+    let whole = std::path::absolute(path).map_err(|error| format!("'{path}': {error}"))?;
+    text(whole.into_os_string())
+}
+
+/// The options, and the program's words. A variable counts only where the command line is silent, and an empty one
+/// not at all: whoever writes `LAR_GRACE=${GRACE:-}` means that.
+fn read(args: Vec<OsString>) -> Result<(Draft, Vec<OsString>), String> {
+    let (given, argv) = split(args)?;
     let mut draft = Draft::default();
-    for option in &OPTIONS {
-        if let Some(value) = std::env::var_os(option.variable) {
-            let value = text(value).map_err(|error| format!("{}: {error}", option.variable))?;
-            (option.apply)(&mut draft, &value)
+    for (at, option) in OPTIONS.iter().enumerate() {
+        let mut silent = true;
+        for (_, value) in given.iter().filter(|&&(index, _)| index == at) {
+            silent = false;
+            (option.apply)(&mut draft, value)
+                .map_err(|error| format!("--{}: {error}", option.name))?;
+        }
+        let variable =
+            std::env::var_os(option.variable).filter(|value| silent && !value.is_empty());
+        if let Some(value) = variable {
+            text(value)
+                .and_then(|value| (option.apply)(&mut draft, &value))
                 .map_err(|error| format!("{}: {error}", option.variable))?;
         }
     }
+    Ok((draft, argv))
+}
+
+/// The command line: options by their number with their values, and what comes after `--`.
+fn split(args: Vec<OsString>) -> Result<(Vec<(usize, String)>, Vec<OsString>), String> {
+    let mut given = Vec::new();
     let mut rest = args.into_iter();
     while let Some(word) = rest.next() {
         let word = text(word)?;
         if word == "--" {
-            let argv: Vec<String> = rest.map(text).collect::<Result<_, _>>()?;
+            let argv: Vec<OsString> = rest.collect();
             return match argv.is_empty() {
                 true => Err("no program after --".into()),
-                false => Ok((draft, argv)),
+                false => Ok((given, argv)),
             };
         }
         let (name, inline) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word.as_str(), None),
         };
-        let option = find(name)?;
+        let at = find(name)?;
+        let option = &OPTIONS[at];
         let value = match (inline, option.value.is_empty()) {
             (Some(value), _) => value,
             (None, true) => "yes".into(),
@@ -199,22 +237,23 @@ fn read(args: Vec<OsString>) -> Result<(Draft, Vec<String>), String> {
                 _ => return Err(format!("{name} needs a value: {}", option.value)),
             },
         };
-        (option.apply)(&mut draft, &value).map_err(|error| format!("{name}: {error}"))?;
+        given.push((at, value));
     }
     Err("no program: the options are followed by -- PROGRAM".into())
 }
 
-fn find(word: &str) -> Result<&'static Opt, String> {
+/// The option with this name.
+fn find(word: &str) -> Result<usize, String> {
     let short = match word {
         "-g" => "group",
         "-v" => "verbose",
         _ => word.strip_prefix("--").unwrap_or(""),
     };
-    if let Some(option) = OPTIONS.iter().find(|option| option.name == short) {
-        return Ok(option);
+    if let Some(at) = OPTIONS.iter().position(|option| option.name == short) {
+        return Ok(at);
     }
     let names = OPTIONS.iter().map(|option| option.name);
-    match crate::ctl::protocol::nearest::nearest(short, names) {
+    match crate::nearest::nearest(short, names) {
         Some(near) => Err(format!("unknown option '{word}'; did you mean '--{near}'?")),
         None if word.starts_with('-') => Err(format!("unknown option '{word}'")),
         None => Err(format!("unexpected '{word}': the program comes after --")),
@@ -222,16 +261,21 @@ fn find(word: &str) -> Result<&'static Opt, String> {
 }
 
 impl Draft {
-    /// A restart rule, checked as the same key of a `<service>` would be.
-    fn rule(&mut self, key: &str, value: &str) -> Result<(), String> {
-        if value.contains('\n') {
+    /// A restart rule, checked as the same key of a `<service>` would be. The last one counts.
+    fn rule(&mut self, key: &'static str, value: &str) -> Result<(), String> {
+        if value.contains(['\n', '\r']) {
             return Err("a value is one line".into());
         }
-        let line = format!("  {key} {value}\n");
-        rules(&line)?;
-        self.rules.push_str(&line);
+        rules(&line(key, value))?;
+        self.rules.retain(|&(known, _)| known != key);
+        self.rules.push((key, value.to_owned()));
         Ok(())
     }
+}
+
+/// One line of a `<service>`, where `%` would be a substitution.
+fn line(key: &str, value: &str) -> String {
+    format!("  {key} {}\n", value.replace('%', "%%"))
 }
 
 /// A service with these lines; the first error, if they have one.
@@ -248,9 +292,10 @@ fn rules(lines: &str) -> Result<Service, String> {
 }
 
 /// What is to be done.
-fn plan(draft: Draft, argv: Vec<String>) -> Result<Plan, String> {
-    let mut rules = rules(&draft.rules)?.rules;
-    if !draft.rules.contains("  restart ") {
+fn plan(mut draft: Draft, argv: Vec<OsString>) -> Result<Plan, String> {
+    let lines: String = draft.rules.iter().map(|(key, value)| line(key, value)).collect();
+    let mut rules = rules(&lines)?.rules;
+    if !draft.rules.iter().any(|&(key, _)| key == "restart") {
         rules.restart = Restart::Never;
     }
     let restarts = rules.restart != Restart::Never;
@@ -259,11 +304,11 @@ fn plan(draft: Draft, argv: Vec<String>) -> Result<Plan, String> {
     } else {
         Duration::MAX // nobody asked lar to kill anything
     });
-    let here =
-        std::env::current_dir().ok().and_then(|path| path.into_os_string().into_string().ok());
+    let shown = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    draft.single.argv = argv.into_iter().map(OsStringExt::into_vec).collect();
     let process = Process {
-        argv,
-        directory: draft.directory.or(here),
+        argv: shown,
+        directory: draft.directory.map_or_else(|| Ok(here()), |path| absolute(&path).map(Some))?,
         transcript: Target::Inherit,
         ..Process::default()
     };

@@ -6,9 +6,10 @@
 use super::diagnostic::Report;
 use super::keys::{self, Kind};
 use super::lines::{Entry, Section};
+use super::runner;
 use super::section::{self, Scope, Values};
 use super::value::{self, Wrong};
-use super::{nearest, runner};
+use crate::nearest;
 use crate::plan::{EventLog, Level, LogFile};
 
 /// zdaemon's format of a line. Its escapes stay: the logger knows them, in files too.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::Report;
 use super::lines::Spot;
-use super::nearest;
 use super::section::{Token, Values};
+use crate::nearest;
 use crate::plan::{Plan, ServiceId};
 
 /// Services by their names in small letters: ten thousand are looked up too.

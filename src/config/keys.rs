@@ -7,7 +7,7 @@ mod table;
 
 use core::fmt::Write;
 
-use super::nearest;
+use crate::nearest;
 pub use table::KEYS;
 
 /// The kind of section a key stands in.

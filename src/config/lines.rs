@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use super::diagnostic::{Place, Report};
 use super::world::World;
-use super::{nearest, section, substitute};
+use super::{section, substitute};
+use crate::nearest;
 
 /// How deep sections may nest; the grammar's own need is three. Protects the stack of whoever walks the tree.
 const DEEPEST: usize = 8;

@@ -94,7 +94,7 @@ fn target(word: &str) -> Result<Target, Wrong> {
         _ if word.ends_with('/') => Err(Wrong::new(format!("`{word}` is a directory"))),
         _ => {
             let words = ["stdout", "inherit", "none", "default"];
-            let near = super::nearest::nearest(word, words);
+            let near = crate::nearest::nearest(word, words);
             match near.filter(|_| !word.contains(['/', '.'])) {
                 Some(near) => Err(Wrong::new(format!("`{word}` looks like a slip of `{near}`"))
                     .hint(format!("if it is a file: ./{word}"))),

@@ -284,7 +284,7 @@ pub(super) fn capabilities(cursor: &mut Cursor) -> Read<u64> {
             Some(number) => mask |= 1 << number,
             None => {
                 let wrong = Wrong::new(format!("there is no capability `{word}`"));
-                return Err(match super::nearest::nearest(bare, CAPABILITIES) {
+                return Err(match crate::nearest::nearest(bare, CAPABILITIES) {
                     Some(near) => wrong.hint(format!("did you mean `{near}`?")),
                     None => wrong,
                 });

@@ -6,7 +6,8 @@ use super::keys::{self, Kind};
 use super::lines::{Define, Entry, Section, Spot};
 use super::value::Wrong;
 use super::world::World;
-use super::{nearest, substitute, words};
+use super::{substitute, words};
+use crate::nearest;
 
 /// Every section there is.
 pub(super) const ALL: [&str; 8] =

@@ -9,7 +9,8 @@ use super::presets::{self, Preset};
 use super::section::{self, Cursor, Scope, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
-use super::{environment, identity, names, nearest, output, phrases, program};
+use super::{environment, identity, names, output, phrases, program};
+use crate::nearest;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
     Setup, Spawn, Start,

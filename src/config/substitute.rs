@@ -169,7 +169,7 @@ fn define(
             return Err(wrong.hint(format!("it is, but only later, on line {line}")));
         }
         let names = seen.iter().map(|define| define.name.as_str());
-        return Err(match super::nearest::nearest(&lower, names) {
+        return Err(match crate::nearest::nearest(&lower, names) {
             Some(near) => wrong.hint(format!("did you mean `{near}`?")),
             None => wrong.hint(format!("define it before: %define {name} VALUE")),
         });

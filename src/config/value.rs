@@ -2,7 +2,7 @@
 
 use super::diagnostic::Report;
 use super::lines::Spot;
-use super::nearest;
+use crate::nearest;
 use crate::signal::Signal;
 use crate::time::Duration;
 

@@ -7,7 +7,6 @@
 //! words.
 
 pub mod command;
-pub mod nearest;
 pub mod record;
 pub mod reply;
 pub mod request;

@@ -20,7 +20,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, Recipe, Spawner};
+use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
 use crate::time::Instant;
 
@@ -53,17 +53,17 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given } = start;
+        let Start { plan, config_path, foreground, control, startup, mut given, inherited } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let single = Single::new(&plan, given.terminal.is_some());
+        let single = Single::new(&plan, given.terminal.is_some(), inherited);
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }
-        if !boot::is_pid1() {
-            if let Err(errno) = reap::become_subreaper() {
-                warn!("orphans go to PID 1: can't become their reaper: {errno}");
-            }
+        if !boot::is_pid1()
+            && let Err(errno) = reap::become_subreaper()
+        {
+            warn!("orphans go to PID 1: can't become their reaper: {errno}");
         }
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
@@ -110,6 +110,8 @@ impl Loop {
             reap_again: false,
             single,
             rest: Rest::NotYet,
+            ending_since: None,
+            impatient: false,
             given,
             level,
             started,
@@ -188,11 +190,14 @@ fn paint(
             let stdin = if plan.settings.single.is_some() { 0 } else { null };
             let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
             recipe.extra = &extra;
+            if let Some(single) = &plan.settings.single {
+                recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
+            }
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             let main = Image::new(given, &recipe).map_err(fail)?;
             let probe = match &process.ready {
                 Some(Probe::Command(argv)) => {
-                    recipe.argv = argv;
+                    recipe.argv = words(argv);
                     recipe.stdio[0] = null;
                     Some(Image::new(given, &recipe).map_err(fail)?)
                 }
@@ -206,11 +211,7 @@ fn paint(
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
 fn empty_input() -> Result<OwnedFd, StartError> {
-    let kernel = |errno| StartError::Kernel("/dev/null", Errno(errno as i32));
-    fd::open_null().or_else(|_| {
-        let pipe = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC);
-        pipe.map(|(read, _)| read).map_err(kernel)
-    })
+    fd::open_null().map_err(|errno| StartError::Kernel("/dev/null", errno))
 }
 
 fn listener<'a>(

@@ -3,17 +3,19 @@
 use log::{info, warn};
 
 use super::token::Source;
-use super::{Interest, Loop, SourceFd};
+use super::{Images, Interest, Loop, SourceFd};
 use crate::check::Answer;
-use crate::exit::Errno;
+use crate::exit::{Errno, Stage};
 use crate::plan::InstanceId;
 use crate::signal::Signal;
 use crate::supervisor::{Action, Change, Event, Phase, Role, SignalTarget};
+use crate::sys::spawn::Image;
 use crate::sys::{clock, reap};
 use std::os::fd::AsRawFd;
 
 /// No such process: it has ended, and its exit is on the way.
 const ESRCH: Errno = Errno(3);
+const EINVAL: Errno = Errno(22);
 
 impl Loop {
     /// One action. What it leads to is queued for the core, never told it from here.
@@ -33,35 +35,31 @@ impl Loop {
 
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
-        const EINVAL: Errno = Errno(22);
-        let stage = crate::exit::Stage::Exec;
-        let failed = |(stage, errno)| Event::SpawnFailed { instance, role, stage, errno };
-        let Some(images) = self.images.get(instance.index()) else {
-            return failed((stage, EINVAL));
-        };
-        let image = match role {
-            Role::Main => {
-                self.output.before_spawn(instance);
-                let listener = self.listener_of.get(instance.index()).copied().flatten();
-                if let Some((_, listener)) =
-                    listener.and_then(|index| self.listeners.get_mut(index as usize))
-                {
-                    listener.reset();
-                }
-                Some(&images.main)
+        if role == Role::Main {
+            self.output.before_spawn(instance);
+            let listener = self.listener_of.get(instance.index()).copied().flatten();
+            let listener = listener.and_then(|index| self.listeners.get_mut(index as usize));
+            if let Some((_, listener)) = listener {
+                listener.reset();
             }
-            Role::Probe => images.probe.as_ref(),
+        }
+        let spawned = match image(&self.images, instance, role) {
+            Some(image) => self.spawner.spawn(image),
+            None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
-        let Some(image) = image else { return failed((stage, EINVAL)) };
-        match self.spawner.spawn(image) {
-            Ok(pid) => Event::Spawned { instance, role, pid },
-            Err(failure) => {
+        match spawned {
+            Ok(pid) => {
+                if let Some(single) = &mut self.single {
+                    single.let_go();
+                }
+                Event::Spawned { instance, role, pid }
+            }
+            Err((stage, errno)) => {
                 if role == Role::Probe {
                     let label = self.supervisor.label(instance);
-                    let (stage, errno) = failure;
                     warn!("{label}: readiness command: {errno} (stage {stage}); asked again");
                 }
-                failed(failure)
+                Event::SpawnFailed { instance, role, stage, errno }
             }
         }
     }
@@ -116,5 +114,14 @@ impl Loop {
             | Phase::Exited => info!("{line}"),
         }
         self.journal.record(*change, clock::wall().since_epoch());
+    }
+}
+
+/// The program of an instance that plays this role.
+pub(super) fn image(images: &[Images], instance: InstanceId, role: Role) -> Option<&Image> {
+    let images = images.get(instance.index())?;
+    match role {
+        Role::Main => Some(&images.main),
+        Role::Probe => images.probe.as_ref(),
     }
 }

@@ -1,7 +1,6 @@
 //! From SIGCHLD to exits: everybody who has ended is reaped, children and orphans alike.
 
-use log::warn;
-
+use super::perform::image;
 use super::{Loop, REAPS};
 use crate::exit::Pid;
 use crate::signal::Signal;
@@ -30,28 +29,26 @@ impl Loop {
             let _ = reap::kill_group(pid, Signal::KILL);
         }
         if let Some((instance, Role::Main)) = owner {
+            // The shell, or the next process, is to find the terminal as lar found it.
+            self.take_terminal_from(pid);
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
         }
         let Some(status) = reap::reap(pid) else { return };
         let lingering = clears && !reap::group_is_empty(pid);
-        if let Some((instance, Role::Main)) = owner {
-            self.note_late_failure(instance.index());
-            if lingering {
-                self.lingering.push((pid, instance));
-            }
+        if let (true, Some((instance, Role::Main))) = (lingering, owner) {
+            // An older group that was given up on must not answer for this one.
+            self.lingering.retain(|&(_, other)| other != instance);
+            self.lingering.push((pid, instance));
         }
-        self.inbox.push_back(Event::Exited { pid, status, lingering });
+        // A child of `spawn fork` that never became its program says so only now.
+        let failure =
+            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
+        self.inbox.push_back(match failure {
+            Some((stage, errno)) => Event::ExecFailed { pid, stage, errno },
+            None => Event::Exited { pid, status, lingering },
+        });
         self.digest();
-    }
-
-    /// A child of `spawn fork` that never became its program says so only now.
-    fn note_late_failure(&mut self, index: usize) {
-        let failure = self.images.get(index).and_then(|images| images.main.failure());
-        if let Some((stage, errno)) = failure {
-            let label = self.supervisor.label(crate::plan::InstanceId(index as u32));
-            warn!("{label}: {errno} (stage {stage})");
-        }
     }
 
     /// Tells the core which lingering groups are gone.
@@ -66,10 +63,10 @@ impl Loop {
                 at += 1;
             }
         }
-        if let Some(single) = &self.single {
-            if single.job_control {
-                self.look_after_stops();
-            }
+        if let Some(single) = &self.single
+            && single.job_control
+        {
+            self.look_after_stops();
         }
     }
 }

@@ -3,6 +3,8 @@
 //! As PID 1 everything in the namespace is ours, and kill(-1) reaches it. Otherwise it must never be used: what
 //! lar has adopted is found by its parent, one generation at a time.
 
+use std::collections::BTreeSet;
+
 use log::{info, warn};
 
 use super::{LAST_WORDS, Loop};
@@ -14,6 +16,9 @@ use crate::time::{Duration, Human, Instant};
 /// How long what is left has between TERM and KILL: a runtime that wants us gone within 10 s must not have to
 /// do it itself.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long it has at least, when the services have used up all the time there was.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// How long lar waits after KILL: what is still there then hangs in the kernel.
 const AFTER_KILL: Duration = Duration::from_secs(2);
@@ -27,7 +32,7 @@ pub(super) enum Rest {
     /// The services run.
     NotYet,
     /// What is left was sent TERM; KILL comes then.
-    Asked { code: u8, kill_at: Instant, told: Vec<Pid> },
+    Asked { code: u8, kill_at: Instant, told: BTreeSet<Pid> },
     /// What is left was sent KILL; it is not waited for any longer then.
     Killed { code: u8, until: Instant },
     /// Nothing is left.
@@ -51,19 +56,45 @@ impl Rest {
             Rest::NotYet | Rest::Over { .. } => None,
         }
     }
+
+    /// Somebody does not want to wait any longer; whether there is something to be hurried.
+    pub(super) fn hurry(&mut self) -> bool {
+        match self {
+            Rest::Asked { kill_at, .. } => {
+                *kill_at = Instant::ZERO;
+                true
+            }
+            Rest::NotYet | Rest::Killed { .. } | Rest::Over { .. } => false,
+        }
+    }
 }
 
 impl Loop {
     /// The services are down.
     pub(super) fn begin_ending(&mut self, code: u8) {
         let code = self.single.as_ref().map_or(code, |single| single.remapped(code));
-        let grace = match self.supervisor.plan().settings.single.as_ref() {
-            Some(single) => single.grace.unwrap_or(GRACE),
-            None => GRACE,
-        };
-        self.rest = Rest::Asked { code, kill_at: clock::now() + grace, told: Vec::new() };
+        let now = clock::now();
+        self.rest = Rest::Asked { code, kill_at: self.kill_at(now), told: BTreeSet::new() };
         self.reap_again = true;
-        self.go_on_ending(clock::now());
+    }
+
+    /// When what is left is killed. The whole end is to take no longer than its limit, counted from when it was
+    /// asked for: that is what fits into the runtime's own patience.
+    fn kill_at(&self, now: Instant) -> Instant {
+        if self.impatient {
+            return now;
+        }
+        let settings = &self.supervisor.plan().settings;
+        let (grace, limit) = match &settings.single {
+            Some(single) => {
+                let limit = single.grace.map(|grace| single.drain.saturating_add(grace));
+                (single.grace.unwrap_or(GRACE), limit)
+            }
+            None => (GRACE, settings.shutdown_timeout),
+        };
+        let began = self.ending_since.unwrap_or(now);
+        let limit = began + limit.unwrap_or(Duration::MAX);
+        (now + grace).min(limit).max(now + grace.min(LAST_CHANCE))
     }
 
     /// Looks whether anything is left, and sends what is due.
@@ -77,8 +108,16 @@ impl Loop {
             self.rest = Rest::Over { code };
             return;
         }
+        if self.reap_again && !due {
+            return; // many are on their way out: those who are left are looked for afterwards
+        }
         match (&mut self.rest, due) {
-            (Rest::Asked { told, .. }, false) => ask(told),
+            (Rest::Asked { told, .. }, false) => {
+                if !ask(told) {
+                    warn!("without /proc, orphans can't be found; they are left behind");
+                    self.rest = Rest::Over { code };
+                }
+            }
             (Rest::Asked { .. }, true) => {
                 info!("what is left did not go within its grace time; sending SIGKILL");
                 self.rest = Rest::Killed { code, until: now + AFTER_KILL };
@@ -99,10 +138,12 @@ impl Loop {
         info!("the manager ends with exit code {code}, after {up}");
         self.output.close(LAST_WORDS, clock::now(), clock::wall());
         self.report_output();
-        if boot::is_pid1() {
+        // A container's first process has its parent outside, whether it is PID 1 or not.
+        if std::os::unix::process::parent_id() == 0 {
             let why = format!("lar: exit code {code} after {up}: {}\n", self.last_words());
-            // Only where somebody has put it there for us; if it can't be written, nobody reads it.
-            if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(TERMINATION_LOG) {
+            // Only where somebody has put it there for us; if it can't be written, nobody reads it. The
+            // program may have said something there too.
+            if let Ok(mut file) = std::fs::OpenOptions::new().append(true).open(TERMINATION_LOG) {
                 let _ = std::io::Write::write_all(&mut file, why.as_bytes());
             }
         }
@@ -130,24 +171,25 @@ impl Loop {
     }
 }
 
-/// TERM for all that is left and was not told yet. A process whose parent has just gone is ours only now.
-fn ask(told: &mut Vec<Pid>) {
+/// TERM for all that is left and was not told yet. A process whose parent has just gone is ours only now. `false` if
+/// nobody can say who is left.
+fn ask(told: &mut BTreeSet<Pid>) -> bool {
     if boot::is_pid1() {
-        if told.is_empty() {
-            told.push(Pid(1));
+        if told.insert(Pid(1)) {
             send_all(Signal::TERM);
             send_all(Signal::CONT);
         }
-        return;
+        return true;
     }
-    for pid in reap::children().unwrap_or_default() {
-        if !told.contains(&pid) {
-            told.push(pid);
+    let Some(children) = reap::children() else { return false };
+    for pid in children {
+        if told.insert(pid) {
             // ESRCH: gone meanwhile. EPERM: not ours to end, and left to whoever adopts it.
             let _ = reap::kill(pid, Signal::TERM);
             let _ = reap::kill(pid, Signal::CONT);
         }
     }
+    true
 }
 
 /// KILL for all that is left.
@@ -155,11 +197,7 @@ fn kill() {
     if boot::is_pid1() {
         return send_all(Signal::KILL);
     }
-    let Some(children) = reap::children() else {
-        warn!("without /proc, orphans can't be found; they are left behind");
-        return;
-    };
-    for pid in children {
+    for pid in reap::children().unwrap_or_default() {
         let _ = reap::kill(pid, Signal::KILL); // as in `ask`
     }
 }

@@ -1,10 +1,12 @@
 //! What each signal to lar means.
 
+use std::os::fd::OwnedFd;
+
 use log::{info, warn};
 
 use super::Loop;
 use crate::exit::Pid;
-use crate::plan::{InstanceId, Plan};
+use crate::plan::{InstanceId, Plan, Restart};
 use crate::signal::Signal;
 use crate::supervisor::Event;
 use crate::sys::signals::Received;
@@ -25,18 +27,31 @@ pub(super) struct Single {
     remap: Vec<(u8, u8)>,
     /// Whether there is a terminal, so that a stopped program is to stop lar too.
     pub(super) job_control: bool,
+    /// What lar was given for the program.
+    inherited: Vec<OwnedFd>,
+    /// Whether another process will want that too.
+    restarts: bool,
 }
 
 impl Single {
-    pub(super) fn new(plan: &Plan, terminal: bool) -> Option<Single> {
+    pub(super) fn new(plan: &Plan, terminal: bool, inherited: Vec<OwnedFd>) -> Option<Single> {
         let single = plan.settings.single.as_ref()?;
         let (rewrite, remap) = (single.rewrite.clone(), single.remap.clone());
-        Some(Single { rewrite, remap, job_control: terminal })
+        let restarts = plan.services.iter().any(|service| service.rules.restart != Restart::Never);
+        Some(Single { rewrite, remap, job_control: terminal, inherited, restarts })
     }
 
-    /// What is passed on for a signal; `None` drops it.
+    /// The program runs and has what lar was given: lar lets go of it, or the reader of a pipe would never see its
+    /// end.
+    pub(super) fn let_go(&mut self) {
+        if !self.restarts {
+            self.inherited.clear();
+        }
+    }
+
+    /// What is passed on for a signal; `None` drops it. The last rule about it counts.
     fn rewritten(&self, signal: Signal) -> Option<Signal> {
-        match self.rewrite.iter().find(|&&(from, _)| from == signal) {
+        match self.rewrite.iter().rev().find(|&&(from, _)| from == signal) {
             Some(&(_, to)) => to,
             None => Some(signal),
         }
@@ -44,7 +59,7 @@ impl Single {
 
     /// The exit code that stands for the program's.
     pub(super) fn remapped(&self, code: u8) -> u8 {
-        self.remap.iter().find(|&&(from, _)| from == code).map_or(code, |&(_, to)| to)
+        self.remap.iter().rev().find(|&&(from, _)| from == code).map_or(code, |&(_, to)| to)
     }
 }
 
@@ -58,6 +73,10 @@ impl Loop {
                 // lar's own broken pipe, or the echo of its own stop.
                 (Signal::PIPE | Signal::TSTP, _) if own => {}
                 (signal, Some(single)) => {
+                    // The program is gone, and somebody at the keyboard does not want to wait for the rest.
+                    if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
+                        continue;
+                    }
                     if let Some(signal) = single.rewritten(signal) {
                         self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
                         self.digest();
@@ -83,6 +102,10 @@ impl Loop {
             match sender {
                 Some(pid) => info!("{signal} from pid {pid}: the manager ends"),
                 None => info!("{signal}: the manager ends"),
+            }
+            if self.supervisor.shutting_down() {
+                self.impatient = true;
+                self.rest.hurry();
             }
             self.inbox.push_back(Event::Shutdown);
             self.digest();
@@ -114,24 +137,36 @@ impl Loop {
             if self.supervisor.instance(PROGRAM).pid != Some(pid) {
                 continue;
             }
+            if [Signal::TTIN, Signal::TTOU].contains(&signal) && self.give_terminal(pid) {
+                // `fg` for a job that ran in the background: a shell tells only lar, by the foreground.
+                self.continue_group(pid);
+                continue;
+            }
             let had_terminal = self.take_terminal_from(pid);
             if terminal::suspend() {
-                if let Some(terminal) = &self.given.terminal {
-                    if terminal.is_ours() && terminal.give(pid).is_err() {
-                        warn!("the terminal could not be given back to the program");
-                    }
-                }
+                self.give_terminal(pid);
                 self.continue_group(pid);
-            } else if signal == Signal::TSTP {
-                // Nobody would ever continue us, as PID 1 for instance: then Ctrl-Z means nothing.
-                if had_terminal {
-                    if let Some(terminal) = &self.given.terminal {
-                        let _ = terminal.give(pid);
-                    }
-                }
+                continue;
+            }
+            // Nobody would ever continue us, as PID 1 for instance: then Ctrl-Z means nothing, and who stopped the
+            // program in another way continues it in the same.
+            if had_terminal {
+                self.give_terminal(pid);
+            }
+            if signal == Signal::TSTP {
                 self.continue_group(pid);
             }
         }
+    }
+
+    /// Gives the terminal to the program's group if it is lar's to give; whether it was.
+    fn give_terminal(&self, pid: Pid) -> bool {
+        let ours = self.given.terminal.as_ref().filter(|terminal| terminal.is_ours());
+        let given = ours.map(|terminal| terminal.give(pid));
+        if let Some(Err(errno)) = given {
+            warn!("the terminal could not be given to the program: {errno}");
+        }
+        given == Some(Ok(()))
     }
 
     fn continue_group(&mut self, pid: Pid) {

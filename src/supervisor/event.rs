@@ -62,6 +62,16 @@ pub enum Event {
         /// Whether others of its process group, already killed, are still there. [`Event::GroupGone`] follows.
         lingering: bool,
     },
+    /// A process has ended, and was reaped, without having become its program (`spawn fork`, where that is known
+    /// only then). As [`Event::SpawnFailed`], but there was a process.
+    ExecFailed {
+        /// Its process id.
+        pid: Pid,
+        /// The step that failed.
+        stage: Stage,
+        /// Why.
+        errno: Errno,
+    },
     /// The last process of a lingering group has been reaped.
     GroupGone {
         /// Whose group.

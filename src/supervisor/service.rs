@@ -7,7 +7,7 @@ use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
 use crate::supervisor::state::{Asking, Reason, State, Then};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Supervisor {
     /// The main process runs.
@@ -68,15 +68,10 @@ impl Supervisor {
                 self.slots[id.index()].last_spawn = Some(now);
                 let cause = Cause::SpawnFailed(stage, errno);
                 let then = match self.slots[id.index()].wanted_up {
-                    true => self.death(now, id, super::Duration::ZERO, None),
+                    true => self.death(now, id, Duration::ZERO, None),
                     false => Then::Stop,
                 };
-                // See SPAWN_RETRY_MIN: a failed spawn is never tried again within the same moment.
-                let then = match then {
-                    Then::Start => Then::Backoff(now + super::SPAWN_RETRY_MIN),
-                    other => other,
-                };
-                self.go_on(now, id, then, cause);
+                self.go_on(now, id, not_at_once(now, then), cause);
             }
             State::Stopped
             | State::Waiting
@@ -91,35 +86,32 @@ impl Supervisor {
         }
     }
 
-    /// The main process has ended and was reaped.
-    pub(super) fn exited(
+    /// The main process has ended and was reaped: with this status, or without having become its program.
+    pub(super) fn ended(
         &mut self,
         now: Instant,
         id: InstanceId,
-        status: ExitStatus,
+        outcome: Result<ExitStatus, (Stage, Errno)>,
         lingering: bool,
     ) {
         let slot = &mut self.slots[id.index()];
-        slot.last_exit = Some(status);
-        let wanted_up = slot.wanted_up;
+        let (wanted_up, status) = (slot.wanted_up, outcome.ok());
+        slot.last_exit = status.or(slot.last_exit);
         let (then, life) = match slot.state {
             State::Starting { spawned, .. } | State::Running { spawned, .. } => {
-                let life = now.since(spawned);
+                let life = if outcome.is_ok() { now.since(spawned) } else { Duration::ZERO };
                 match wanted_up {
-                    true => (self.death(now, id, life, Some(status)), life),
+                    true => (self.death(now, id, life, status), life),
                     false => (Then::Stop, life), // it only waited for its turn
                 }
             }
             State::Stopping { spawned, reason, .. } => {
-                let life = now.since(spawned);
                 let then = match (wanted_up, reason) {
                     (false, _) => Then::Stop,
                     (true, Reason::Asked | Reason::Companion(_)) => Then::Start,
-                    (true, Reason::StartTimeout) => {
-                        self.death(now, id, super::Duration::ZERO, None)
-                    }
+                    (true, Reason::StartTimeout) => self.death(now, id, Duration::ZERO, None),
                 };
-                (then, life)
+                (then, now.since(spawned))
             }
             // The pid table knows only processes of the three states above.
             State::Stopped
@@ -132,16 +124,19 @@ impl Supervisor {
             | State::Failed => return,
         };
         self.cancel_probe(id);
-        let cause = Cause::Exited(status, life);
         if wanted_up {
             self.restart_companions(now, self.slots[id.index()].service);
         }
-        match lingering {
-            true => {
-                let until = now + super::CLEARING_MAX;
-                self.enter(now, id, State::Clearing { until, then }, cause);
+        match (outcome, lingering) {
+            (Err((stage, errno)), _) => {
+                self.go_on(now, id, not_at_once(now, then), Cause::SpawnFailed(stage, errno));
             }
-            false => self.go_on(now, id, then, cause),
+            (Ok(status), true) => {
+                let until = now + super::CLEARING_MAX;
+                let state = State::Clearing { until, then };
+                self.enter(now, id, state, Cause::Exited(status, life));
+            }
+            (Ok(status), false) => self.go_on(now, id, then, Cause::Exited(status, life)),
         }
     }
 
@@ -245,7 +240,7 @@ impl Supervisor {
                 self.cancel_probe(id);
                 self.probed(now, id, false);
             }
-            State::Stopping { .. } => self.climb(now, id, None),
+            State::Stopping { .. } => self.climb(now, id),
             State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);
@@ -426,5 +421,13 @@ impl Supervisor {
                 }
             }
         }
+    }
+}
+
+/// See [`super::SPAWN_RETRY_MIN`]: a failed spawn is never tried again within the same moment.
+fn not_at_once(now: Instant, then: Then) -> Then {
+    match then {
+        Then::Start => Then::Backoff(now + super::SPAWN_RETRY_MIN),
+        other => other,
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Ending {
     policy: ExitPolicy,
     timeout: Duration,
     progress: Progress,
+    /// What somebody who asks for the end sent instead of the first rung's signal (single-program mode).
+    signal: Option<Signal>,
     /// The exit policy's decision, until it is acted on.
     verdict: Option<u8>,
     /// Instances that are not at rest.
@@ -52,6 +54,7 @@ impl Ending {
             policy: plan.settings.exit_policy.unwrap_or(usual),
             timeout: plan.settings.shutdown_timeout.unwrap_or(TIMEOUT),
             progress: Progress::Running,
+            signal: None,
             verdict: None,
             live: 0,
             busy: 0,
@@ -60,6 +63,11 @@ impl Ending {
 
     pub(super) fn begun(&self) -> bool {
         self.progress != Progress::Running
+    }
+
+    /// The signal that replaces the first rung's.
+    pub(super) fn signal(&self) -> Option<Signal> {
+        self.signal
     }
 
     /// Whether there is no more patience.
@@ -139,17 +147,20 @@ impl Supervisor {
         self.shut_down_with(now, None);
     }
 
-    /// The same, with another signal for the first rung (single-program mode).
+    /// The same, with another signal for the first rung (single-program mode), after any drain time.
     pub(super) fn shut_down_with(&mut self, now: Instant, signal: Option<Signal>) {
         match self.ending.progress {
-            Progress::Running => self.begin_end(now, None, signal),
+            Progress::Running => {
+                self.ending.signal = signal;
+                self.begin_end(now, None);
+            }
             Progress::Stopping { .. } => self.shutdown_overdue(now),
             Progress::Killing { .. } | Progress::Finished => {}
         }
     }
 
     /// All is wanted down first, so that each stop sees who else is on the way down.
-    fn begin_end(&mut self, now: Instant, code: Option<u8>, signal: Option<Signal>) {
+    fn begin_end(&mut self, now: Instant, code: Option<u8>) {
         self.ending.progress = Progress::Stopping { code, killed: false };
         self.deadlines.set(self.slots.len(), Some(now + self.ending.timeout));
         for id in self.instances() {
@@ -160,13 +171,9 @@ impl Supervisor {
                 State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
                 }
-                State::Starting { .. } | State::Running { .. } => match signal {
-                    None => self.stop_when_free(now, id, Cause::Shutdown),
-                    Some(_) => {
-                        let (reason, cause) = (Reason::Asked, Cause::Shutdown);
-                        self.begin_stop_with(now, id, reason, cause, signal);
-                    }
-                },
+                State::Starting { .. } | State::Running { .. } => {
+                    self.stop_when_free(now, id, Cause::Shutdown);
+                }
                 State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
                 State::Clearing { .. } => self.go_on_with(id, Then::Stop),
                 State::Spawning => {} // `spawned` will see to it
@@ -213,7 +220,7 @@ impl Supervisor {
         if let Some(code) = self.ending.verdict.take()
             && self.ending.progress == Progress::Running
         {
-            self.begin_end(now, Some(code), None);
+            self.begin_end(now, Some(code));
             self.propagate(now);
         }
         match self.ending.progress {

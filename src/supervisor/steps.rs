@@ -289,18 +289,6 @@ impl Supervisor {
         reason: Reason,
         cause: Cause,
     ) {
-        self.begin_stop_with(now, id, reason, cause, None);
-    }
-
-    /// The same, with another signal for the first rung if that comes at once (no drain time).
-    pub(super) fn begin_stop_with(
-        &mut self,
-        now: Instant,
-        id: InstanceId,
-        reason: Reason,
-        cause: Cause,
-        signal: Option<Signal>,
-    ) {
         let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
         self.cancel_probe(id);
         self.slots[id.index()].forced = false;
@@ -309,19 +297,21 @@ impl Supervisor {
         let state = State::Stopping { pid, spawned, rung: 0, until, reason };
         self.enter(now, id, state, cause);
         if drain.is_zero() {
-            self.climb(now, id, signal);
+            self.climb(now, id);
         }
     }
 
-    /// The next rung of the stop ladder: a signal (or another instead) and its time; after the last of them
-    /// KILL; then nothing.
-    pub(super) fn climb(&mut self, now: Instant, id: InstanceId, instead: Option<Signal>) {
+    /// The next rung of the stop ladder: a signal and its time; after the last of them KILL; then nothing.
+    pub(super) fn climb(&mut self, now: Instant, id: InstanceId) {
         let State::Stopping { pid, rung, .. } = self.slots[id.index()].state else { return };
+        let instead = self.ending.signal().filter(|_| rung == 0);
         let service = self.service(id);
+        let to_group = self.plan.settings.single.as_ref().is_some_and(|single| single.group);
         let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
         let (soft, hard) = match service.kill_mode {
-            KillMode::Mixed => (process, group),
-            KillMode::Group => (group, group),
+            KillMode::Mixed if !to_group => (process, group),
+            KillMode::Mixed | KillMode::Group => (group, group),
+            KillMode::Process if to_group => (group, group),
             KillMode::Process => (process, process),
         };
         let (due, wait) = match service.stop.rungs.get(rung) {

@@ -123,4 +123,41 @@ mod tests {
         let mut buffer = vec![0; capacity + 1];
         assert_eq!(fill(&reader, &mut buffer, 100), (capacity, true));
     }
+
+    #[test]
+    fn a_deserted_pipe_is_writable_so_that_the_write_says_so() {
+        let (reader, writer) = make().unwrap();
+        drop(reader);
+        assert!(writable(writer.as_fd(), 0));
+    }
+
+    #[test]
+    fn what_is_appended_stands_at_the_end_whoever_else_writes() {
+        let path = std::env::temp_dir().join(format!("lar-append-{}", std::process::id()));
+        let path = path.to_str().unwrap();
+        let (one, other) = (append(path).unwrap(), append(path).unwrap());
+        for (file, text) in [(&one, "a"), (&other, "b"), (&one, "c")] {
+            assert_eq!(nix::unistd::write(file, text.as_bytes()), Ok(1));
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "abc");
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(append("/no/such/file").err(), Some(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_fifo_that_nobody_reads_is_an_error_and_does_not_block() {
+        let path = std::env::temp_dir().join(format!("lar-fifo-{}", std::process::id()));
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert_eq!(append(path.to_str().unwrap()).err(), Some(Errno::ENXIO));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_opened_is_close_on_exec() {
+        let (reader, writer) = make().unwrap();
+        let null = append("/dev/null").unwrap();
+        for fd in [reader, writer, null] {
+            assert_eq!(fcntl(&fd, FcntlArg::F_GETFD), Ok(libc::FD_CLOEXEC));
+        }
+    }
 }

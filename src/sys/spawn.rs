@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use environment::Environment;
-pub use image::{Image, Recipe};
+pub use image::{Image, Recipe, words};
 
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan;

@@ -207,6 +207,7 @@ impl Books {
                 }
             }
             Event::Exited { pid, status, lingering } => self.reap(pid, status, lingering),
+            Event::ExecFailed { pid, .. } => self.reap(pid, ExitStatus::Code(127), false),
             Event::GroupGone { instance } => self.shadows[instance.index()].clearing = None,
             Event::Notified { instance } => {
                 self.shadows[instance.index()].heard_ready |=

@@ -19,12 +19,13 @@ macro_rules! list {
 }
 
 list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
-    ExitedUnknown GroupGone Notified ProbedYes ProbedNo Start Stop Restart Clear Kill Forward
+    ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Clear Kill Forward
     Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
-    GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody);
+    GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
+    ExecFailsLate);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -115,7 +116,7 @@ impl Counts {
 /// comes once and first.
 fn possible(state: StateKind, kind: Kind) -> bool {
     match kind {
-        Kind::ExitedMain => {
+        Kind::ExitedMain | Kind::ExecFailedMain => {
             [StateKind::Starting, StateKind::Running, StateKind::Stopping].contains(&state)
         }
         Kind::Boot => state == StateKind::Stopped,
@@ -134,6 +135,11 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         Event::SpawnFailed { instance, .. } => (Kind::FailedProbe, Some(instance)),
         Event::Exited { pid, .. } => match owner(pid) {
             Some((instance, Role::Main)) => (Kind::ExitedMain, Some(instance)),
+            Some((instance, Role::Probe)) => (Kind::ExitedProbe, Some(instance)),
+            None => (Kind::ExitedUnknown, None),
+        },
+        Event::ExecFailed { pid, .. } => match owner(pid) {
+            Some((instance, Role::Main)) => (Kind::ExecFailedMain, Some(instance)),
             Some((instance, Role::Probe)) => (Kind::ExitedProbe, Some(instance)),
             None => (Kind::ExitedUnknown, None),
         },

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use lar::exit::{ExitStatus, Pid, Stage};
+use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Kind, Probe};
 use lar::signal::Signal;
 use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Verb};
@@ -406,7 +406,16 @@ impl<'a> World<'a> {
                 let gone = self.books.now + longer;
                 self.coming.push((gone, Happening::GroupGone { instance, serial }));
             }
-            self.tell(Event::Exited { pid, status, lingering: members.is_some() });
+            let failed = self.faults && members.is_none() && self.random.chance(5);
+            let event = match failed {
+                true => {
+                    self.counts.fault(Fault::ExecFailsLate);
+                    let (stage, errno) = (Stage::Exec, Errno(2));
+                    Event::ExecFailed { pid, stage, errno }
+                }
+                false => Event::Exited { pid, status, lingering: members.is_some() },
+            };
+            self.tell(event);
         }
     }
 

@@ -3,17 +3,17 @@
 
 #![allow(dead_code)] // each test file uses its own part of this
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{Process, Setup};
-use lar::sys::fd::{self, Pipe};
 use lar::sys::reap;
 use lar::sys::signals::{Saved, Set};
 use lar::sys::spawn::{Environment, Given, Image, Recipe, Spawner};
+use lar::sys::{fd, pipe};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
@@ -34,6 +34,19 @@ pub fn given(variables: &[(&str, &str)]) -> Given {
 /// A process that runs these words.
 pub fn process(words: &[&str]) -> Process {
     Process { argv: words.iter().map(|&word| word.into()).collect(), ..Process::default() }
+}
+
+/// A pipe for what children write.
+pub struct Pipe {
+    pub read: OwnedFd,
+    pub write: OwnedFd,
+}
+
+impl Pipe {
+    pub fn new() -> Pipe {
+        let (read, write) = pipe::make().expect("a pipe");
+        Pipe { read, write }
+    }
 }
 
 /// What a child wrote, and how it ended.
@@ -64,7 +77,7 @@ pub fn run_process(
     setup: &Setup,
     process: &Process,
 ) -> Result<Outcome, (Stage, Errno)> {
-    let pipe = Pipe::new(None, None).expect("a pipe");
+    let pipe = Pipe::new();
     let null = fd::open_null().expect("/dev/null");
     let write = pipe.write.as_raw_fd();
     let recipe = Recipe::new(setup, process, [null.as_raw_fd(), write, write]);

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::complain;
 use crate::ctl::protocol::command::{COMMANDS, Command, Flag};
-use crate::ctl::protocol::nearest::nearest;
 use crate::exit::Code;
+use crate::nearest::nearest;
 
 /// Shows all verbs, or one with its options; returns the exit code.
 pub fn show(topic: Option<&str>) -> u8 {

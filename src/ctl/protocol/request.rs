@@ -5,9 +5,9 @@
 use core::fmt;
 
 use super::command::{COMMANDS, Command, Flag, Takes};
-use super::nearest::nearest;
 use super::words::{self, Quoted, WordsError};
 use super::{GREETING, MAX_REQUEST};
+use crate::nearest::nearest;
 use crate::plan::{Access, Level};
 use crate::signal::Signal;
 use crate::time::Duration;

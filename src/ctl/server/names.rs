@@ -1,7 +1,7 @@
 //! From the names in a request to instances.
 
-use crate::ctl::protocol::nearest::nearest;
 use crate::ctl::protocol::words::Quoted;
+use crate::nearest::nearest;
 use crate::plan::{InstanceId, ServiceId};
 use crate::supervisor::Supervisor;
 

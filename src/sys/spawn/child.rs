@@ -75,6 +75,9 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
     }
     let entered = enter_directory(image, image.ids.is_some())?;
     connect_stdio(image.stdio)?;
+    if image.closes_fds {
+        crate::sys::fd::close_from_3();
+    }
     if let Some(capabilities) = &image.capabilities {
         drop_from_bounding_set(capabilities)?;
     }
@@ -174,7 +177,7 @@ fn enter_directory(image: &Image, later: bool) -> Result<bool, Failure> {
     }
 }
 
-/// Puts three fds at 0, 1 and 2, and closes all others. Sources among 0 to 2 are first moved out of
+/// Puts three fds at 0, 1 and 2. Sources among 0 to 2 are first moved out of
 /// the way, so that any exchange works.
 fn connect_stdio(stdio: [c_int; 3]) -> Result<(), Failure> {
     let stage = Stage::Fds;
@@ -193,7 +196,6 @@ fn connect_stdio(stdio: [c_int; 3]) -> Result<(), Failure> {
             call(stage, libc::SYS_dup3, [source, target, 0, 0, 0])?;
         }
     }
-    crate::sys::fd::close_from_3();
     Ok(())
 }
 

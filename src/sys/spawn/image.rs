@@ -24,7 +24,8 @@ pub struct Recipe<'a> {
     /// What is done between clone and exec.
     pub setup: &'a Setup,
     /// The program's words. The first is searched on the child's PATH if it has no slash.
-    pub argv: &'a [String],
+    /// Bytes, because the words of single-program mode come from somebody who may not speak UTF-8.
+    pub argv: Vec<&'a [u8]>,
     /// Variables set explicitly.
     pub environment: &'a [(String, String)],
     /// Variables of lar's own (NOTIFY_SOCKET, LAR_SERVICE…); they beat all others.
@@ -41,13 +42,18 @@ impl<'a> Recipe<'a> {
     pub fn new(setup: &'a Setup, process: &'a Process, stdio: [RawFd; 3]) -> Recipe<'a> {
         Recipe {
             setup,
-            argv: &process.argv,
+            argv: words(&process.argv),
             environment: &process.environment,
             extra: &[],
             directory: process.directory.as_deref(),
             stdio,
         }
     }
+}
+
+/// Words of a configuration as a recipe has them.
+pub fn words(argv: &[String]) -> Vec<&[u8]> {
+    argv.iter().map(String::as_bytes).collect()
 }
 
 /// Numbers to switch to.
@@ -102,6 +108,9 @@ pub struct Image {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) no_new_privileges: bool,
     pub(super) stdio: [RawFd; 3],
+    /// Whether all other fds are closed. Else those of lar's own close at exec, and what it was given
+    /// goes to the program.
+    pub(super) closes_fds: bool,
     pub(super) place: Place,
     /// What the program is to find: its mask, and what is ignored.
     pub(super) signals: Saved,
@@ -113,12 +122,13 @@ impl Image {
     /// Prepares a program. EINVAL if there is no first word, or a zero byte in a string; ENOMEM.
     pub fn new(given: &Rc<Given>, recipe: &Recipe) -> Result<Image, Errno> {
         let setup = recipe.setup;
-        let program = recipe.argv.first().filter(|word| !word.is_empty());
+        let program = recipe.argv.first().copied().filter(|word| !word.is_empty());
         let program = program.ok_or(Errno(libc::EINVAL))?;
         let mut strings = Strings::default();
-        let argv = strings.add_all(recipe.argv.iter().map(|word| [word.as_str()]))?;
+        let argv = strings.add_all(recipe.argv.iter().map(|&word| [word]))?;
         let variables = own_variables(given, recipe);
-        let own = strings.add_all(variables.iter().map(|(name, value)| [name, "=", value]))?;
+        let own = variables.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()]);
+        let own = strings.add_all(own)?;
         let path = search_path(given, &variables, &setup.inherit);
         let candidates = strings.add_candidates(program, &path)?;
         let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
@@ -146,6 +156,7 @@ impl Image {
             capabilities: setup.capabilities.map(capabilities),
             no_new_privileges: setup.no_new_privileges,
             stdio: recipe.stdio,
+            closes_fds: setup.session == Session::Own,
             place: place(given, setup.session),
             signals: match setup.session {
                 Session::Own => Saved { mask: Set::EMPTY, ignored: Set::EMPTY },
@@ -243,14 +254,13 @@ impl Strings {
 
     fn add_all<'s, const N: usize>(
         &mut self,
-        all: impl Iterator<Item = [&'s str; N]>,
+        all: impl Iterator<Item = [&'s [u8]; N]>,
     ) -> Result<Vec<usize>, Errno> {
-        all.map(|parts| self.add(&parts.map(str::as_bytes))).collect()
+        all.map(|parts| self.add(&parts)).collect()
     }
 
     /// The paths that execvp(3) would try. An empty place on PATH is the working directory.
-    fn add_candidates(&mut self, program: &str, path: &[u8]) -> Result<Vec<usize>, Errno> {
-        let program = program.as_bytes();
+    fn add_candidates(&mut self, program: &[u8], path: &[u8]) -> Result<Vec<usize>, Errno> {
         if program.contains(&b'/') {
             return Ok(vec![self.add(&[program])?]);
         }

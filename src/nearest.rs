@@ -39,7 +39,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
 }
 
 /// `a, b and c`.
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     match names.split_last() {
         Some((last, [])) => format!("`{last}`"),
