@@ -210,8 +210,11 @@ fn read(args: Vec<OsString>) -> Result<(Draft, Vec<OsString>), String> {
     Ok((draft, argv))
 }
 
+/// An option by its number in [`OPTIONS`], with its value.
+type Chosen = (usize, String);
+
 /// The command line: options by their number with their values, and what comes after `--`.
-fn split(args: Vec<OsString>) -> Result<(Vec<(usize, String)>, Vec<OsString>), String> {
+fn split(args: Vec<OsString>) -> Result<(Vec<Chosen>, Vec<OsString>), String> {
     let mut given = Vec::new();
     let mut rest = args.into_iter();
     while let Some(word) = rest.next() {

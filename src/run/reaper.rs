@@ -63,9 +63,7 @@ impl Loop {
                 at += 1;
             }
         }
-        if let Some(single) = &self.single
-            && single.job_control
-        {
+        if self.single.as_ref().is_some_and(|single| single.job_control) {
             self.look_after_stops();
         }
     }
