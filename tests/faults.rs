@@ -41,6 +41,13 @@ fn with_faults(inject: &[&str], config: &str) -> Option<Lar> {
     Some(Lar::spawn(dir, command))
 }
 
+/// Asks a traced lar to end; its exit code. (The tracer is still there then.)
+#[track_caller]
+fn ends(lar: &mut Lar) -> i32 {
+    lar.signal(Signal::SIGTERM);
+    lar.end()
+}
+
 /// Asks until it answers: whoever injects faults can't count on the first time.
 #[track_caller]
 fn until_it_answers(lar: &Lar) {
@@ -69,7 +76,7 @@ fn a_clone_that_is_refused_is_a_backoff_and_tried_again() {
         lar.wait("web=running");
         let why = lar.ask("why web").expect(0).out;
         assert!(why.contains(text), "{why}");
-        assert_eq!(lar.shut_down_traced(), 0);
+        assert_eq!(ends(&mut lar), 0);
     }
 }
 
@@ -79,7 +86,7 @@ fn a_readiness_command_that_can_not_be_cloned_is_asked_again() {
     let Some(mut lar) = with_faults(&["clone:error=EAGAIN:when=2..4"], config) else { return };
     until_it_answers(&lar);
     lar.wait("web=running");
-    assert_eq!(lar.shut_down_traced(), 0);
+    assert_eq!(ends(&mut lar), 0);
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn interrupted_calls_are_made_again() {
     }
     lar.watch("logs -f talks").until("line");
     assert!(lar.dir.read("talk").lines().all(|line| line == "line"));
-    assert_eq!(lar.shut_down_traced(), 0);
+    assert_eq!(ends(&mut lar), 0);
 }
 
 #[test]
@@ -111,7 +118,7 @@ fn a_poll_that_fails_does_not_end_the_loop() {
     until_it_answers(&lar);
     lar.wait("web=running");
     lar.crash("web");
-    assert_eq!(lar.shut_down_traced(), 0);
+    assert_eq!(ends(&mut lar), 0);
 }
 
 #[test]
@@ -121,7 +128,7 @@ fn clients_that_can_not_be_accepted_are_reported_once_and_served_later() {
     lar.ask("ping").expect(0);
     lar.ask("ping").expect(0);
     lar.wait("web=running");
-    assert_eq!(lar.shut_down_traced(), 0);
+    assert_eq!(ends(&mut lar), 0);
     let lines = lar.err.rest();
     let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(count("can't accept a client: Too many open files"), 1, "{lines:#?}");
@@ -164,7 +171,7 @@ fn a_transcript_that_is_always_full_stops_neither_the_service_nor_lar() {
     lar.watch("logs -f talks").until("200000");
     assert_eq!(lar.shut_down(), 0);
     let lines = lar.err.rest();
-    let reports = lines.iter().filter(|line| line.contains("/dev/full")).collect::<Vec<_>>();
+    let reports = lines.iter().filter(|line| line.contains("warn /dev/full")).collect::<Vec<_>>();
     assert!(
         (1..=3).contains(&reports.len()),
         "reported once, and once more with a count: {lines:#?}"

@@ -218,13 +218,13 @@ fn a_program_that_is_not_executable_is_waited_for() {
 }
 
 #[test]
-fn a_program_that_is_no_program_is_waited_for() {
-    waits_until_repaired(
-        " program {dir}/there",
-        |lar| drop(lar.dir.script("there", "\u{7f}ELF\0 this is nothing that the kernel runs\n")),
-        "Exec format error (stage exec)",
-        |lar| drop(lar.dir.script("there", "#!/bin/sh\nexec sleep 1000\n")),
-    );
+fn a_script_without_its_first_line_is_the_shells_as_execvp_has_it() {
+    let dir = Scratch::new();
+    dir.script("there", "echo it is me, $1\nexec sleep 1000\n");
+    let config = "<service web>\n program {dir}/there well\n prefix no\n</service>\n";
+    let mut lar = Lar::run_in(dir, "", config, |_| {});
+    lar.out.until("it is me, well");
+    assert_eq!(lar.shut_down(), 0);
 }
 
 #[test]

@@ -142,6 +142,14 @@ fn a_script_without_an_interpreter_line_is_run_by_sh_each_time() {
 }
 
 #[test]
+fn a_program_for_another_machine_is_no_script() {
+    let place = Place::new("alien");
+    let alien = place.file("alien", "\u{7f}ELF\u{1}\u{1}\u{1}\0\0\0\0\0 and so on", 0o755);
+    let failure = (Stage::Exec, Errno(nix::libc::ENOEXEC));
+    assert_eq!(run(&Setup::default(), &[&alien]).unwrap_err(), failure);
+}
+
+#[test]
 fn a_program_that_takes_a_scripts_place_gets_its_own_words_again() {
     let place = Place::new("words");
     let tool = place.file("tool", "echo \"$0\"\n", 0o755);

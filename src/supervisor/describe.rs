@@ -79,7 +79,6 @@ impl fmt::Display for Why<'_> {
             }
             Cause::StartTimeout => f.write_str("not ready within its start-timeout"),
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
-            Cause::GroupGone => f.write_str("the rest of its process group is gone"),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),
         }

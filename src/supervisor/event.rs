@@ -276,8 +276,6 @@ pub enum Cause {
     StartTimeout,
     /// Its process ended after this long.
     Exited(ExitStatus, Duration),
-    /// Its group is gone, or was given up on.
-    GroupGone,
     /// The wait is over.
     Retry,
     /// The manager is ending.

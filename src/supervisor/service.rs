@@ -143,7 +143,7 @@ impl Supervisor {
     /// The last process of its group is gone.
     pub(super) fn group_gone(&mut self, now: Instant, id: InstanceId) {
         match self.slots[id.index()].state {
-            State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
+            State::Clearing { then, .. } => self.go_on(now, id, then, self.slots[id.index()].cause),
             State::Stopped
             | State::Waiting
             | State::Spawning
@@ -241,7 +241,7 @@ impl Supervisor {
                 self.probed(now, id, false);
             }
             State::Stopping { .. } => self.climb(now, id),
-            State::Clearing { then, .. } => self.go_on(now, id, then, Cause::GroupGone),
+            State::Clearing { then, .. } => self.go_on(now, id, then, self.slots[id.index()].cause),
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);
             }

@@ -133,10 +133,6 @@ impl Supervisor {
             (State::Failed, Cause::SpawnFailed(Stage::Exec, ENOENT)) => NOT_FOUND,
             (State::Failed, Cause::SpawnFailed(..)) => NOT_EXECUTABLE,
             (State::Failed, Cause::Exited(status, _)) if !governed => status.shell_code().max(1),
-            // Its group lingered: the cause is what was waited for last, but it is the same death.
-            (State::Failed, Cause::GroupGone) if !governed => {
-                slot.last_exit.map_or(1, |status| status.shell_code().max(1))
-            }
             (State::Failed, _) => 1,
             _ => 0,
         }

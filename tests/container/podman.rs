@@ -38,16 +38,21 @@ pub fn binary() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // Cargo's own variables would make the inner cargo build everything anew.
-        let variables = std::env::vars_os()
-            .filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("CARGO_")));
+        // Cargo's own variables would make the inner cargo build everything anew, and an outer make's would
+        // make the inner one say more than it does by itself.
+        let foreign = |name: &str| name.starts_with("CARGO_") || name.starts_with("MAKE");
+        let variables = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign));
         let mut make = Command::new("make");
         for (name, _) in variables {
             if name != "CARGO_HOME" && name != "CARGO_TARGET_DIR" && name != "CARGO_BUILD_JOBS" {
                 make.env_remove(name);
             }
         }
-        let output = make.arg("build").current_dir(root).output().expect("make is installed");
+        let output = make
+            .args(["--no-print-directory", "build"])
+            .current_dir(root)
+            .output()
+            .expect("make is installed");
         assert!(output.status.success(), "make build: {}", text(&output.stderr));
         let said = text(&output.stdout);
         let (path, _) = said.lines().last().and_then(|line| line.split_once(": ")).unwrap();

@@ -152,7 +152,7 @@ impl Waiter {
 /// (`spawn-rate`) sends also those there, for a moment, who were stopped in order to be started
 /// again: that is no failure.
 fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
-    if !matches!(cause, Cause::Exited(..) | Cause::GroupGone) {
+    if !matches!(cause, Cause::Exited(..)) {
         return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
     }
     let mut stopped_by = None;

@@ -253,7 +253,9 @@ fn execute(image: &Image) -> Failure {
     let mut found = Errno(libc::ENOENT);
     for &path in image.candidates.iter() {
         let errno = match execve(image, path, 1) {
-            Errno(libc::ENOEXEC) => return (Stage::Exec, execute_script(image, path)),
+            Errno(libc::ENOEXEC) if is_text(path) => {
+                return (Stage::Exec, execute_script(image, path));
+            }
             errno => errno,
         };
         match errno.0 {
@@ -269,8 +271,21 @@ fn execute(image: &Image) -> Failure {
     (Stage::Exec, found)
 }
 
-/// An executable file of no known format is a shell script without `#!`, to shells and to
-/// execvp(3).
+/// Whether a file that the kernel can't execute begins as text does. What has a zero byte there is a program
+/// for another machine or a broken one, and the shell would only make riddles of it. It is a regular file, or the
+/// kernel had said something else; so this waits for nothing but its disk.
+fn is_text(path: *const c_char) -> bool {
+    let mut start = [0_u8; 128];
+    let flags = c_long::from(libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK);
+    let open = [libc::AT_FDCWD.into(), at(path), flags, 0, 0];
+    let Ok(fd) = call(Stage::Exec, libc::SYS_openat, open) else { return false };
+    let read = [fd, at(start.as_mut_ptr()), start.len() as c_long, 0, 0];
+    let count = call(Stage::Exec, libc::SYS_read, read).unwrap_or(0);
+    let _ = call(Stage::Exec, libc::SYS_close, [fd, 0, 0, 0, 0]);
+    start.iter().take(count as usize).all(|&byte| byte != 0)
+}
+
+/// An executable text of no known format is a shell script without `#!`, to shells and to execvp(3).
 fn execute_script(image: &Image, path: *const c_char) -> Errno {
     let shell = c"/bin/sh".as_ptr();
     if let [zeroth, first, ..] = &*image.argv {
