@@ -104,11 +104,9 @@ fn percent_one(
             let inside = enclosed(after, ')', "%(")?;
             Ok((variable(inside, scope)?, inside.len() + 2))
         }
-        // `jitter 10%` means a percentage, and could mean nothing else.
-        None => Ok(("%".into(), 0)),
-        Some(c) if c.is_whitespace() => Ok(("%".into(), 0)),
-        Some(c) => {
-            Err(Wrong::new(format!("`%{c}` stands for nothing"))
+        _ => {
+            let what = c.map_or("a lone `%`".to_string(), |c| format!("`%{c}`"));
+            Err(Wrong::new(format!("{what} stands for nothing"))
                 .hint("a plain `%` is written `%%`"))
         }
     }
@@ -169,10 +167,8 @@ fn define(
             return Err(wrong.hint(format!("it is, but only later, on line {line}")));
         }
         let names = seen.iter().map(|define| define.name.as_str());
-        return Err(match crate::nearest::nearest(&lower, names) {
-            Some(near) => wrong.hint(format!("did you mean `{near}`?")),
-            None => wrong.hint(format!("define it before: %define {name} VALUE")),
-        });
+        let wrong = wrong.near(&lower, names);
+        return Err(wrong.hint(format!("define it before: %define {name} VALUE")));
     };
     if depth >= DEEPEST {
         return Err(Wrong::new(format!("`{name}` is defined through too many others")));
