@@ -65,8 +65,7 @@ fn one<T>(
     report: &mut Report,
 ) -> Option<T> {
     let text = runner::substituted(entry, scope, report)?;
-    let help = "critical, error, warn, info, debug, trace, or a number from 0 to 50";
-    entry.good(parse(&text).map_err(|wrong| wrong.hint(help)), report)
+    entry.good(parse(&text), report)
 }
 
 fn logfile(
@@ -125,11 +124,10 @@ fn level(text: &str) -> Result<Level, Wrong> {
         "trace" => 5,
         "all" => 1,
         "notset" => 0,
-        other => other
-            .parse::<u8>()
-            .ok()
-            .filter(|number| *number <= 50)
-            .ok_or_else(|| Wrong::new(format!("`{text}` is not a log level")))?,
+        other => other.parse::<u8>().ok().filter(|number| *number <= 50).ok_or_else(|| {
+            Wrong::new(format!("`{text}` is not a log level"))
+                .hint("critical, error, warn, info, debug, trace, or a number from 0 to 50")
+        })?,
     };
     Ok(match number {
         40.. => Level::Error,
