@@ -40,6 +40,7 @@ use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Place, Severity};
 use lines::{Section, Spot, Tree};
 use section::Scope;
+pub use value::duration;
 pub use world::{Directory, Program, User, World};
 
 /// What came of reading a file.
@@ -49,11 +50,6 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// All errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Reads a time as a file would have it: `500ms`, `1m30s`. For options of the command line.
-pub fn duration(word: &str) -> Result<crate::time::Duration, String> {
-    value::duration(word)
 }
 
 /// Reads the file called `path`, whose content is `bytes`.
@@ -171,9 +167,6 @@ fn unknown_section(section: &Section, known: &[&str], report: &mut Report) {
         return;
     }
     let spot = Spot { at: section.spot.at + 1, ..section.spot.clone() };
-    if report.full() {
-        return report.error(&spot, "");
-    }
     let misplaced = section::ALL.contains(&section.kind.as_str());
     match misplaced && !known.contains(&section.kind.as_str()) {
         true => report.error(&spot, format!("`<{}>` does not belong here", section.kind)),

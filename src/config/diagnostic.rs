@@ -6,6 +6,7 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::lines::Spot;
+use crate::nearest;
 
 /// More than this says nothing more to a reader, and a file of garbage must not fill the memory.
 const MOST: usize = 500;
@@ -139,6 +140,14 @@ impl Report {
     pub(super) fn hint(&mut self, hint: impl Into<String>) {
         if let (true, Some((_, last))) = (self.kept, self.found.last_mut()) {
             last.hint.get_or_insert(hint.into());
+        }
+    }
+
+    /// Adds to what was noted last what was probably meant by `word`, if one of `known` is near to it.
+    pub(super) fn near<'a>(&mut self, word: &str, known: impl IntoIterator<Item = &'a str>) {
+        let near = if self.kept { nearest::nearest(word, known) } else { None };
+        if let Some(near) = near {
+            self.hint(format!("did you mean `{near}`?"));
         }
     }
 

@@ -27,8 +27,8 @@ pub(super) fn read(v: &mut Values, sections: &[&Section]) -> Variables {
     }
     for section in sections {
         let scope = v.scope;
-        for (entry, value) in lines(section, v.report) {
-            if let Some(value) = value_of(value, entry, &scope, v.report) {
+        for entry in lines(section, v.report) {
+            if let Some(value) = value_of(entry, &scope, v.report) {
                 set(&mut variables, &entry.key, value);
             }
         }
@@ -37,8 +37,8 @@ pub(super) fn read(v: &mut Values, sections: &[&Section]) -> Variables {
 }
 
 /// The lines of an `<environment>`, checked for their names.
-pub(super) fn lines<'a>(section: &'a Section, report: &mut Report) -> Vec<(&'a Entry, &'a str)> {
-    let mut seen: Vec<(&Entry, &str)> = Vec::new();
+pub(super) fn lines<'a>(section: &'a Section, report: &mut Report) -> Vec<&'a Entry> {
+    let mut seen: Vec<&Entry> = Vec::new();
     for section in &section.sections {
         super::unknown_section(section, &[], report);
     }
@@ -46,18 +46,18 @@ pub(super) fn lines<'a>(section: &'a Section, report: &mut Report) -> Vec<(&'a E
         if let Some((name, _)) = entry.key.split_once('=') {
             report.error(&entry.spot, format!("`{}` can't be the name of a variable", entry.key));
             report.hint(format!("a blank parts name and value: {name} VALUE"));
-        } else if let Some((first, _)) = seen.iter().find(|(old, _)| old.key == entry.key) {
+        } else if let Some(first) = seen.iter().find(|old| old.key == entry.key) {
             let line = first.spot.line.number;
             report.error(&entry.spot, format!("`{}` is set on line {line} already", entry.key));
         } else {
-            seen.push((entry, entry.value.as_str()));
+            seen.push(entry);
         }
     }
     seen
 }
 
-fn value_of(value: &str, entry: &Entry, scope: &Scope, report: &mut Report) -> Option<String> {
-    if value.starts_with(['"', '\'']) {
+fn value_of(entry: &Entry, scope: &Scope, report: &mut Report) -> Option<String> {
+    if entry.value.starts_with(['"', '\'']) {
         let mut tokens = section::tokens_of(entry, scope, report)?;
         if tokens.len() > 1 {
             let spot = tokens.swap_remove(1).spot;
@@ -67,14 +67,7 @@ fn value_of(value: &str, entry: &Entry, scope: &Scope, report: &mut Report) -> O
         }
         return tokens.pop().map(|token| token.text);
     }
-    match substitute::percent(value, scope, entry.defines) {
-        Ok(text) => Some(text),
-        Err(wrong) => {
-            let spot = entry.at(wrong.at.unwrap_or(0));
-            wrong.report(&spot, report);
-            None
-        }
-    }
+    entry.good(substitute::percent(&entry.value, scope, entry.defines), report)
 }
 
 /// Reads the files that one `environment-file` line names. Their paths are relative to the file that says so.

@@ -9,7 +9,6 @@ use super::lines::{Entry, Section};
 use super::runner;
 use super::section::{self, Scope, Values};
 use super::value::{self, Wrong};
-use crate::nearest;
 use crate::plan::{EventLog, Level, LogFile};
 
 /// zdaemon's format of a line. Its escapes stay: the logger knows them, in files too.
@@ -66,14 +65,7 @@ fn one<T>(
     report: &mut Report,
 ) -> Option<T> {
     let text = runner::substituted(entry, scope, report)?;
-    match parse(&text) {
-        Ok(value) => Some(value),
-        Err(wrong) => {
-            wrong.report(&entry.at(0), report);
-            report.hint("critical, error, warn, info, debug, trace, or a number from 0 to 50");
-            None
-        }
-    }
+    entry.good(parse(&text), report)
 }
 
 fn logfile(
@@ -94,11 +86,7 @@ fn logfile(
     for entry in rest {
         if keys::find(Kind::LogFile, &entry.key).is_none() {
             report.error(&entry.spot, format!("`<logfile>` has no key `{}`", entry.key));
-            if let Some(near) =
-                nearest::nearest(&entry.key, keys::all(Kind::LogFile).map(|key| key.name))
-            {
-                report.hint(format!("did you mean `{near}`?"));
-            }
+            report.near(&entry.key, keys::all(Kind::LogFile).map(|key| key.name));
         } else if entries.iter().any(|old| old.key.eq_ignore_ascii_case(&entry.key)) {
             report.error(&entry.spot, format!("`{}` stands here twice", entry.key));
         } else {
@@ -109,16 +97,15 @@ fn logfile(
         super::unknown_section(inner, &[], report);
     }
     let v = Values { kind: Kind::LogFile, entries, scope: *scope, report };
-    let plain = |text: &str| value::text(text);
     let Some(path) = v.entry("path") else {
         v.report.error(&section.spot, "`<logfile>` has no `path`");
         return None;
     };
-    let format = v.entry("format").and_then(|it| one(it, plain, scope, v.report));
-    let date = v.entry("dateformat").and_then(|entry| one(entry, plain, scope, v.report));
+    let format = v.entry("format").and_then(|entry| one(entry, value::text, scope, v.report));
+    let date = v.entry("dateformat").and_then(|entry| one(entry, value::text, scope, v.report));
     let own = v.entry("level").and_then(|entry| one(entry, self::level, scope, v.report));
     Some(LogFile {
-        path: one(path, plain, scope, v.report)?,
+        path: one(path, value::text, scope, v.report)?,
         level: own.unwrap_or(level),
         format: format.or(zdaemons.then(|| FORMAT.to_string())),
         date_format: date.or(zdaemons.then(|| DATE_FORMAT.to_string())),
@@ -137,11 +124,10 @@ fn level(text: &str) -> Result<Level, Wrong> {
         "trace" => 5,
         "all" => 1,
         "notset" => 0,
-        other => other
-            .parse::<u8>()
-            .ok()
-            .filter(|number| *number <= 50)
-            .ok_or_else(|| Wrong::new(format!("`{text}` is not a log level")))?,
+        other => other.parse::<u8>().ok().filter(|number| *number <= 50).ok_or_else(|| {
+            Wrong::new(format!("`{text}` is not a log level"))
+                .hint("critical, error, warn, info, debug, trace, or a number from 0 to 50")
+        })?,
     };
     Ok(match number {
         40.. => Level::Error,

@@ -32,18 +32,6 @@ impl Kind {
     pub const ALL: [Kind; 6] =
         [Kind::Service, Kind::Limits, Kind::Lar, Kind::Runner, Kind::EventLog, Kind::LogFile];
 
-    /// The section's type.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Kind::Service => "service",
-            Kind::Limits => "limits",
-            Kind::Lar => "lar",
-            Kind::Runner => "runner",
-            Kind::EventLog => "eventlog",
-            Kind::LogFile => "logfile",
-        }
-    }
-
     /// How a reader of the tables finds it.
     pub const fn title(self) -> &'static str {
         match self {
@@ -54,6 +42,12 @@ impl Kind {
             Kind::EventLog => "<eventlog>: lar's own log",
             Kind::LogFile => "<logfile> in <eventlog>",
         }
+    }
+
+    /// The title's first section, `<service NAME>`, and what comes after it.
+    fn head(self) -> (&'static str, &'static str) {
+        let title = self.title();
+        title.split_at(title.find('>').map_or(title.len(), |end| end + 1))
     }
 }
 
@@ -108,45 +102,38 @@ pub(super) fn usage(key: &Key) -> String {
 pub(super) fn home(name: &str) -> String {
     let kinds: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| find(*kind, name).is_some()).collect();
-    let names = kinds.iter().map(|kind| match kind {
-        Kind::Service => "<service NAME>",
-        Kind::Limits => "<limits>",
-        Kind::Lar => "<lar>",
-        Kind::Runner => "<runner>",
-        Kind::EventLog => "<eventlog>",
-        Kind::LogFile => "<logfile>",
-    });
     match kinds.is_empty() {
         true => match nearest::nearest(name, KEYS.iter().map(|key| key.name)) {
             Some(near) => format!("did you mean `{near}`? {}", home(near)),
             None => "`lar help config` lists every key".to_string(),
         },
-        false => format!("`{name}` belongs in {}", nearest::list(names)),
+        false => {
+            let heads = kinds.iter().map(|kind| kind.head().0);
+            format!("`{name}` belongs in {}", nearest::list(heads))
+        }
     }
 }
 
 /// What to write in place of a zdaemon key that has another place, or another name, outside of `<runner>`.
 pub(super) fn moved(kind: Kind, name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    match (kind, name.as_str()) {
-        (Kind::Service, "socket-name") => {
-            Some("it is the manager's: put `socket-name` into `<lar>`")
-        }
-        (Kind::Service, "daemon") => Some("it is the manager's: put `daemon` into `<lar>`"),
-        (Kind::Service, "logfile") => Some("`lar ctl logs` finds the transcript by itself"),
-        (Kind::Service, "stop-timeout") => Some("say it in the ladder, as in: stop TERM 300s KILL"),
-        (Kind::Service, "start-test-program") => Some("say: ready command WORD…"),
-        (Kind::Service, "prompt" | "default-to-interactive" | "hang-around") => {
-            Some("it means nothing to a `<service>`: leave it out")
-        }
-        (Kind::Service, "python" | "zdrun") => Some("lar needs no other program: leave it out"),
-        (Kind::Service, "environment") => {
-            Some("it is a section: <environment>, NAME value, </environment>")
-        }
-        (Kind::Service, "limits") => Some("it is a section: <limits>, nofile 4096, </limits>"),
-        (Kind::Service, "command" | "exec") => Some("the key is called `program`"),
-        _ => None,
+    if kind != Kind::Service {
+        return None;
     }
+    Some(match name.to_ascii_lowercase().as_str() {
+        "socket-name" => "it is the manager's: put `socket-name` into `<lar>`",
+        "daemon" => "it is the manager's: put `daemon` into `<lar>`",
+        "logfile" => "`lar ctl logs` finds the transcript by itself",
+        "stop-timeout" => "say it in the ladder, as in: stop TERM 300s KILL",
+        "start-test-program" => "say: ready command WORD…",
+        "prompt" | "default-to-interactive" | "hang-around" => {
+            "it means nothing to a `<service>`: leave it out"
+        }
+        "python" | "zdrun" => "lar needs no other program: leave it out",
+        "environment" => "it is a section: <environment>, NAME value, </environment>",
+        "limits" => "it is a section: <limits>, nofile 4096, </limits>",
+        "command" | "exec" => "the key is called `program`",
+        _ => return None,
+    })
 }
 
 /// What `lar help config` prints.
@@ -212,8 +199,8 @@ pub fn markdown() -> String {
         cell => format!("`{}`", cell.replace('|', "\\|")),
     };
     for kind in Kind::ALL {
-        let (head, tail) = kind.title().split_once(['>']).unwrap_or((kind.title(), ""));
-        let _ = writeln!(text, "**`{head}>`**{}\n", tail.replace('<', "\\<"));
+        let (head, tail) = kind.head();
+        let _ = writeln!(text, "**`{head}`**{}\n", tail.replace('<', "\\<"));
         text.push_str("| key | value | default | what it does |\n|---|---|---|---|\n");
         for key in all(kind) {
             let (form, default) = (code(key.form), escape(key.default));

@@ -8,6 +8,7 @@
 use std::rc::Rc;
 
 use super::diagnostic::{Place, Report};
+use super::value::Wrong;
 use super::world::World;
 use super::{section, substitute};
 use crate::nearest;
@@ -71,6 +72,15 @@ impl Entry {
     /// The place of the value's byte `offset`.
     pub(super) fn at(&self, offset: usize) -> Spot {
         Spot { at: self.value_at + offset, ..self.spot.clone() }
+    }
+
+    /// What was made of the value as a whole; what is wrong with it is reported at its place.
+    pub(super) fn good<T>(&self, made: Result<T, Wrong>, report: &mut Report) -> Option<T> {
+        made.map_err(|wrong| {
+            let spot = self.at(wrong.at.unwrap_or(0));
+            wrong.report(&spot, report);
+        })
+        .ok()
     }
 }
 
@@ -320,12 +330,8 @@ impl Parser<'_> {
             (lower, _) => {
                 self.report.error(&spot, format!("there is no directive called `{name}`"));
                 let known = ["%define", "%include", "%import"];
-                match nearest::nearest(lower, known) {
-                    Some(near) => self.report.hint(format!("did you mean `{near}`?")),
-                    None => {
-                        self.report.hint(format!("there are {}", nearest::list(known.into_iter())))
-                    }
-                }
+                self.report.near(lower, known);
+                self.report.hint(format!("there are {}", nearest::list(known.into_iter())));
             }
         }
     }

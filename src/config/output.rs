@@ -9,6 +9,12 @@ use crate::plan::{Format, OnFull, Output, Target};
 /// The largest ring: every instance has one, and a slip of the unit should not end in an OOM kill.
 const LARGEST_RING: u64 = 1 << 30;
 
+/// What `format` takes.
+pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+
+/// What `on-full` takes.
+pub(super) const ON_FULL: [(&str, OnFull); 2] = [("drop", OnFull::Drop), ("block", OnFull::Block)];
+
 /// How lines are treated.
 pub(super) fn read(v: &mut Values) -> Output {
     let mut output = Output {
@@ -16,22 +22,14 @@ pub(super) fn read(v: &mut Values) -> Output {
         timestamp: timestamp(v),
         ..Output::default()
     };
-    let formats = [("text", Format::Text), ("json", Format::Json)];
-    if let Some(format) = v.word("format", |word| value::choice(word, &formats)) {
-        output.format = format;
-    }
-    output.rotate = v.read("rotate", phrases::rotate).flatten();
+    v.choose(&mut output.format, "format", &FORMATS);
+    v.set_read(&mut output.rotate, "rotate", phrases::rotate);
     let ring = |word: &str| match value::size(word)? {
         size if size <= LARGEST_RING => Ok(size as u32),
         _ => Err(Wrong::new(format!("a ring of {word} is too large; 1G is the most"))),
     };
-    if let Some(ring) = v.word("ring", ring) {
-        output.ring = ring;
-    }
-    let on_full = [("drop", OnFull::Drop), ("block", OnFull::Block)];
-    if let Some(on_full) = v.word("on-full", |word| value::choice(word, &on_full)) {
-        output.on_full = on_full;
-    }
+    v.set(&mut output.ring, "ring", ring);
+    v.choose(&mut output.on_full, "on-full", &ON_FULL);
     output
 }
 

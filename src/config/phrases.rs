@@ -181,19 +181,16 @@ pub(super) fn ready(cursor: &mut Cursor) -> Read<Ready> {
 /// `127.0.0.1:80`, `[::1]:80`, `localhost:80`. A PID 1 has no resolver: names would block the loop.
 fn address(word: &str) -> Read<SocketAddr> {
     if let Ok(address) = word.parse::<SocketAddr>() {
-        return if address.port() == 0 {
-            Err(Wrong::new("port 0 is no port"))
-        } else {
-            Ok(address)
+        return match address.port() {
+            0 => Err(Wrong::new("port 0 is no port")),
+            _ => Ok(address),
         };
     }
     let wrong = Wrong::new(format!("`{word}` is not HOST:PORT"));
     let Some((host, port)) = word.rsplit_once(':') else {
-        let number = word.parse::<u16>().is_ok();
-        return Err(if number {
-            wrong.hint(format!("as in: tcp 127.0.0.1:{word}"))
-        } else {
-            wrong
+        return Err(match word.parse::<u16>() {
+            Ok(_) => wrong.hint(format!("as in: tcp 127.0.0.1:{word}")),
+            Err(_) => wrong,
         });
     };
     let port = value::number::<u16>(port, 1, 65_535)?;
@@ -208,10 +205,12 @@ fn address(word: &str) -> Read<SocketAddr> {
     }
 }
 
+/// The kernel's I/O classes; the last has no levels.
+pub(super) const IO_CLASSES: [(&str, u8); 3] = [("realtime", 1), ("best-effort", 2), ("idle", 3)];
+
 /// `realtime [LEVEL]`, `best-effort [LEVEL]` or `idle`.
 pub(super) fn ionice(cursor: &mut Cursor) -> Read<IoNice> {
-    let kinds = [("realtime", 1), ("best-effort", 2), ("idle", 3)];
-    let class = cursor.read("the class", |word| value::choice(word, &kinds))?;
+    let class = cursor.read("the class", |word| value::choice(word, &IO_CLASSES))?;
     let level = match cursor.peek() {
         Some(_) if class != 3 => cursor.read("the level", |word| value::number(word, 0, 7))?,
         _ if class == 3 => 0,
@@ -284,10 +283,7 @@ pub(super) fn capabilities(cursor: &mut Cursor) -> Read<u64> {
             Some(number) => mask |= 1 << number,
             None => {
                 let wrong = Wrong::new(format!("there is no capability `{word}`"));
-                return Err(match crate::nearest::nearest(bare, CAPABILITIES) {
-                    Some(near) => wrong.hint(format!("did you mean `{near}`?")),
-                    None => wrong,
-                });
+                return Err(wrong.near(bare, CAPABILITIES));
             }
         }
     }

@@ -26,6 +26,10 @@ pub(super) const NAMES: [(&str, Preset); 5] = [
     ("daemon-controller", Preset::DaemonController),
 ];
 
+/// What `restart` takes.
+pub(super) const RESTARTS: [(&str, Restart); 3] =
+    [("always", Restart::Always), ("on-failure", Restart::OnFailure), ("never", Restart::Never)];
+
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -82,17 +86,8 @@ pub(super) fn read_rules(v: &mut Values, preset: Preset, kind: Kind, rules: &mut
     if kind == Kind::Oneshot && rules.restart == Restart::Always {
         rules.restart = Restart::OnFailure;
     }
-    let restarts = [
-        ("always", Restart::Always),
-        ("on-failure", Restart::OnFailure),
-        ("never", Restart::Never),
-    ];
-    if let Some(restart) = v.word("restart", |word| value::choice(word, &restarts)) {
-        rules.restart = restart;
-    }
-    if let Some(codes) = v.read("exit-codes", phrases::exit_codes) {
-        rules.exit_codes = codes;
-    }
+    v.choose(&mut rules.restart, "restart", &RESTARTS);
+    v.set_read(&mut rules.exit_codes, "exit-codes", phrases::exit_codes);
     if let Some(backoff) = v.read("backoff", phrases::backoff) {
         rules.delay = backoff.delay;
         rules.max = backoff.max.unwrap_or(rules.max);
@@ -104,19 +99,13 @@ pub(super) fn read_rules(v: &mut Values, preset: Preset, kind: Kind, rules: &mut
             rules.healthy_after = limit;
         }
     }
-    if let Some(life) = v.word("healthy-after", value::time) {
-        rules.healthy_after = life;
-    }
+    v.set(&mut rules.healthy_after, "healthy-after", value::time);
     if v.word("forever", value::boolean) == Some(true) {
         rules.give_up = GiveUp::Never;
         rules.flapping = rules.flapping.map(|flapping| Flapping { rounds: None, ..flapping });
     }
-    if let Some(flapping) = v.read("flapping", phrases::flapping) {
-        rules.flapping = flapping;
-    }
-    if let Some(give_up) = v.read("give-up", phrases::give_up) {
-        rules.give_up = give_up;
-    }
+    v.set_read(&mut rules.flapping, "flapping", phrases::flapping);
+    v.set_read(&mut rules.give_up, "give-up", phrases::give_up);
     let first = match rules.delay {
         Delay::None => Duration::ZERO,
         Delay::Linear { first, .. } | Delay::Double { first } => first,

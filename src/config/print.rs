@@ -4,12 +4,15 @@
 //! What is the same for all instances can be read again and gives the same service. What differs between them
 //! (`%i` was put in long ago) is printed for the first one; the others follow as comments.
 
-use super::service::RESOURCES;
-use super::value::{print_duration, print_signal, print_size};
+use core::fmt::Display;
+
+use super::output::{FORMATS, ON_FULL};
+use super::presets::RESTARTS;
+use super::service::{KILL_MODES, KINDS, RESOURCES, SPAWNS, STARTS};
+use super::value::{name_of, print_duration, print_signal, print_size};
 use super::{phrases, words};
 use crate::plan::{
-    Delay, Format, GiveUp, Inherit, KillMode, Kind, OnFull, Plan, Probe, Process, Restart, Rules,
-    Service, ServiceId, Setup, Spawn, Start, Target,
+    Delay, GiveUp, Inherit, Plan, Probe, Process, Rules, Service, ServiceId, Setup, Target,
 };
 
 /// The lines of one service, `<service NAME>` and `</service>` included.
@@ -19,12 +22,10 @@ pub fn lines(plan: &Plan, id: ServiceId) -> Vec<String> {
     let none = Process::default();
     let first = service.processes.first().unwrap_or(&none);
     page.all("program", &first.argv);
-    page.pair("type", if service.kind == Kind::Oneshot { "oneshot" } else { "simple" });
-    page.pair("instances", &service.processes.len().to_string());
-    page.pair("start", if service.start == Start::Manual { "manual" } else { "boot" });
-    if let Some(directory) = &first.directory {
-        page.word("directory", directory);
-    }
+    page.pair("type", name_of(&service.kind, &KINDS));
+    page.pair("instances", service.processes.len());
+    page.pair("start", name_of(&service.start, &STARTS));
+    page.maybe("directory", first.directory.as_deref().map(escaped));
     setup(&mut page, &service.setup);
     order(&mut page, plan, service);
     readiness(&mut page, service, first);
@@ -50,19 +51,27 @@ pub fn lines(plan: &Plan, id: ServiceId) -> Vec<String> {
 struct Page(Vec<String>);
 
 impl Page {
-    fn pair(&mut self, key: &str, value: &str) {
+    fn pair(&mut self, key: &str, value: impl Display) {
         self.0.push(format!("  {key} {value}"));
     }
 
-    /// One word that somebody else has chosen.
-    fn word(&mut self, key: &str, word: &str) {
-        self.pair(key, &escaped(word));
+    /// A key that need not be there.
+    fn maybe(&mut self, key: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.pair(key, value);
+        }
     }
 
     fn all(&mut self, key: &str, words: &[String]) {
         if !words.is_empty() {
-            self.pair(key, &joined(words));
+            self.pair(key, joined(words));
         }
+    }
+
+    /// A list that says `none` when it is empty.
+    fn list(&mut self, key: &str, items: &[impl ToString]) {
+        let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+        self.pair(key, if items.is_empty() { "none".into() } else { items.join(" ") });
     }
 
     fn section(&mut self, kind: &str, lines: impl Iterator<Item = String>) {
@@ -80,19 +89,17 @@ impl Page {
         if process.argv != first.argv {
             part.all("program", &process.argv);
         }
-        if let Some(directory) =
-            process.directory.as_ref().filter(|_| process.directory != first.directory)
-        {
-            part.word("directory", directory);
+        if process.directory != first.directory {
+            part.maybe("directory", process.directory.as_deref().map(escaped));
         }
-        if let Some(probe) = process.ready.as_ref().filter(|_| process.ready != first.ready) {
-            part.pair("ready", &self::probe(probe));
+        if process.ready != first.ready {
+            part.maybe("ready", process.ready.as_ref().map(probe));
         }
         if process.transcript != first.transcript {
-            part.pair("transcript", &target(&process.transcript));
+            part.pair("transcript", target(&process.transcript));
         }
-        if let Some(stderr) = process.stderr.as_ref().filter(|_| process.stderr != first.stderr) {
-            part.pair("stderr", &target(stderr));
+        if process.stderr != first.stderr {
+            part.maybe("stderr", process.stderr.as_ref().map(target));
         }
         let changed = process.environment.iter().filter(|it| !first.environment.contains(it));
         part.section("environment", changed.map(|(name, value)| variable(name, value)));
@@ -126,43 +133,32 @@ fn variable(name: &str, value: &str) -> String {
 fn setup(page: &mut Page, setup: &Setup) {
     if let Some(identity) = &setup.identity {
         match (&identity.account, identity.uid) {
-            (Some(account), _) => page.word("user", &account.name),
-            (None, Some(uid)) => page.pair("user", &uid.to_string()),
-            (None, None) => {}
+            (Some(account), _) => page.pair("user", escaped(&account.name)),
+            (None, uid) => page.maybe("user", uid),
         }
-        page.pair("group", &identity.gid.to_string());
-        let groups: Vec<String> = identity.groups.iter().map(u32::to_string).collect();
-        page.pair("groups", &if groups.is_empty() { "none".into() } else { groups.join(" ") });
+        page.pair("group", identity.gid);
+        page.list("groups", &identity.groups);
     }
-    page.pair("umask", &setup.umask.map_or("inherit".into(), |umask| format!("{umask:03o}")));
-    page.pair("spawn", if setup.spawn == Spawn::Fork { "fork" } else { "vfork" });
+    page.pair("umask", setup.umask.map_or("inherit".into(), |umask| format!("{umask:03o}")));
+    page.pair("spawn", name_of(&setup.spawn, &SPAWNS));
     match &setup.inherit {
         Inherit::All => page.pair("inherit-environment", "yes"),
         Inherit::Nothing => page.pair("inherit-environment", "no"),
         Inherit::Names(names) => page.all("inherit-environment", names),
     }
-    if let Some(nice) = setup.nice {
-        page.pair("nice", &nice.to_string());
-    }
-    if let Some(ionice) = setup.ionice {
-        page.pair(
-            "ionice",
-            &match ionice.class {
-                1 => format!("realtime {}", ionice.level),
-                2 => format!("best-effort {}", ionice.level),
-                _ => "idle".into(),
-            },
-        );
-    }
-    if let Some(score) = setup.oom_score_adj {
-        page.pair("oom-score-adj", &score.to_string());
-    }
+    page.maybe("nice", setup.nice);
+    let ionice = setup.ionice.map(|ionice| match name_of(&ionice.class, &phrases::IO_CLASSES) {
+        "idle" => "idle".to_string(),
+        class => format!("{class} {}", ionice.level),
+    });
+    page.maybe("ionice", ionice);
+    page.maybe("oom-score-adj", setup.oom_score_adj);
     page.pair("no-new-privileges", yes(setup.no_new_privileges));
     if let Some(mask) = setup.capabilities {
         let names = phrases::CAPABILITIES.iter().enumerate();
         let names = names.filter(|(number, _)| mask >> number & 1 == 1).map(|(_, name)| *name);
         let names: Vec<&str> = names.collect();
-        page.pair("capabilities", &if names.is_empty() { "none".into() } else { names.join(" ") });
+        page.list("capabilities", &names);
     }
     let lines = setup.limits.iter().filter_map(|limit| {
         let (name, _, _) = RESOURCES.iter().find(|(_, resource, _)| *resource == limit.resource)?;
@@ -199,10 +195,10 @@ fn probe(probe: &Probe) -> String {
 fn readiness(page: &mut Page, service: &Service, first: &Process) {
     if let Some(probe) = &first.ready {
         let timeout = print_duration(service.probe_timeout);
-        page.pair("ready", &format!("timeout {timeout} {}", self::probe(probe)));
+        page.pair("ready", format!("timeout {timeout} {}", self::probe(probe)));
     }
-    page.pair("ready-interval", &print_duration(service.ready_interval));
-    page.pair("start-timeout", &service.start_timeout.map_or("none".into(), print_duration));
+    page.pair("ready-interval", print_duration(service.ready_interval));
+    page.pair("start-timeout", service.start_timeout.map_or("none".into(), print_duration));
 }
 
 fn stop(page: &mut Page, service: &Service) {
@@ -215,34 +211,17 @@ fn stop(page: &mut Page, service: &Service) {
         steps.push(format!("{} {}", print_signal(rung.signal), print_duration(rung.wait)));
     }
     steps.push(if ladder.kill { "KILL".into() } else { "never".into() });
-    page.pair("stop", &steps.join(" "));
-    page.pair(
-        "kill-mode",
-        match service.kill_mode {
-            KillMode::Mixed => "mixed",
-            KillMode::Group => "group",
-            KillMode::Process => "process",
-        },
-    );
-    if let Some(signal) = service.reload {
-        page.pair("reload", &print_signal(signal));
-    }
+    page.pair("stop", steps.join(" "));
+    page.pair("kill-mode", name_of(&service.kill_mode, &KILL_MODES));
+    page.maybe("reload", service.reload.map(print_signal));
 }
 
 fn rules(page: &mut Page, rules: &Rules) {
     if rules.governor_first {
         page.pair("preset", "zdaemon");
     }
-    page.pair(
-        "restart",
-        match rules.restart {
-            Restart::Always => "always",
-            Restart::OnFailure => "on-failure",
-            Restart::Never => "never",
-        },
-    );
-    let codes: Vec<String> = rules.exit_codes.iter().map(u8::to_string).collect();
-    page.pair("exit-codes", &if codes.is_empty() { "none".into() } else { codes.join(" ") });
+    page.pair("restart", name_of(&rules.restart, &RESTARTS));
+    page.list("exit-codes", &rules.exit_codes);
     let delay = match rules.delay {
         Delay::None => "none".into(),
         Delay::Linear { first, step } => {
@@ -253,31 +232,22 @@ fn rules(page: &mut Page, rules: &Rules) {
     let max = print_duration(rules.max);
     // zdaemon's governor may have a limit below its first delay, which `max` may not be.
     match rules.governor_first {
-        true => page.pair("backoff-limit", &max),
-        false => page.pair("backoff", &format!("{delay} max {max} jitter {}%", rules.jitter)),
+        true => page.pair("backoff-limit", max),
+        false => page.pair("backoff", format!("{delay} max {max} jitter {}%", rules.jitter)),
     }
-    page.pair("healthy-after", &print_duration(rules.healthy_after));
-    page.pair(
-        "give-up",
-        &match rules.give_up {
-            GiveUp::Never => "never".into(),
-            GiveUp::After(deaths) => format!("after {deaths}"),
-            GiveUp::AtMax => "at-max".into(),
-        },
-    );
-    page.pair(
-        "flapping",
-        &match rules.flapping {
-            None => "no".into(),
-            Some(flapping) => {
-                let (window, cooldown) =
-                    (print_duration(flapping.window), print_duration(flapping.cooldown));
-                let rounds =
-                    flapping.rounds.map_or(String::new(), |rounds| format!(" rounds {rounds}"));
-                format!("{} in {window} cooldown {cooldown}{rounds}", flapping.deaths)
-            }
-        },
-    );
+    page.pair("healthy-after", print_duration(rules.healthy_after));
+    let give_up = match rules.give_up {
+        GiveUp::Never => "never".into(),
+        GiveUp::After(deaths) => format!("after {deaths}"),
+        GiveUp::AtMax => "at-max".into(),
+    };
+    page.pair("give-up", give_up);
+    let flapping = rules.flapping.map_or("no".into(), |it| {
+        let (window, cooldown) = (print_duration(it.window), print_duration(it.cooldown));
+        let rounds = it.rounds.map_or(String::new(), |rounds| format!(" rounds {rounds}"));
+        format!("{} in {window} cooldown {cooldown}{rounds}", it.deaths)
+    });
+    page.pair("flapping", flapping);
 }
 
 fn target(target: &Target) -> String {
@@ -292,22 +262,15 @@ fn target(target: &Target) -> String {
 
 fn output(page: &mut Page, service: &Service, first: &Process) {
     let output = &service.output;
-    page.pair("transcript", &target(&first.transcript));
-    page.pair("stderr", &first.stderr.as_ref().map_or("transcript".into(), target));
-    if let Some(prefix) = output.prefix {
-        page.pair("prefix", yes(prefix));
-    }
+    page.pair("transcript", target(&first.transcript));
+    page.pair("stderr", first.stderr.as_ref().map_or("transcript".into(), target));
+    page.maybe("prefix", output.prefix.map(yes));
     let format = output.timestamp.as_deref().unwrap_or("no");
     let plain = format.trim() == format && !format.starts_with(['"', '\'']);
-    page.pair("timestamp", &if plain { format.to_string() } else { words::quote(format) });
-    page.pair("format", if output.format == Format::Json { "json" } else { "text" });
-    page.pair(
-        "rotate",
-        &match output.rotate {
-            None => "no".into(),
-            Some(rotate) => format!("{} keep {}", print_size(rotate.size), rotate.keep),
-        },
-    );
-    page.pair("ring", &print_size(u64::from(output.ring)));
-    page.pair("on-full", if output.on_full == OnFull::Block { "block" } else { "drop" });
+    page.pair("timestamp", if plain { format.to_string() } else { words::quote(format) });
+    page.pair("format", name_of(&output.format, &FORMATS));
+    let rotate = output.rotate.map(|it| format!("{} keep {}", print_size(it.size), it.keep));
+    page.pair("rotate", rotate.unwrap_or("no".into()));
+    page.pair("ring", print_size(u64::from(output.ring)));
+    page.pair("on-full", name_of(&output.on_full, &ON_FULL));
 }

@@ -12,14 +12,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) fn read(v: &mut Values, shell: bool) -> Vec<String> {
     let Some(entry) = v.entry("program") else { return Vec::new() };
     if shell && !entry.value.is_empty() {
-        return match substitute::percent(&entry.value, &v.scope, entry.defines) {
-            Ok(line) => vec!["/bin/sh".into(), "-c".into(), line],
-            Err(wrong) => {
-                let spot = entry.at(wrong.at.unwrap_or(0));
-                wrong.report(&spot, v.report);
-                Vec::new()
-            }
-        };
+        let line = substitute::percent(&entry.value, &v.scope, entry.defines);
+        let line = entry.good(line, v.report);
+        return line.map_or(Vec::new(), |line| vec!["/bin/sh".into(), "-c".into(), line]);
     }
     let Some(tokens) = v.tokens("program") else { return Vec::new() };
     if tokens.first().is_none_or(|token| token.text.is_empty()) {

@@ -60,10 +60,7 @@ fn service(z: &mut Zdaemon, environment: Option<&Section>, runner: &Section) -> 
         ..Process::default()
     };
     match process.argv.first() {
-        Some(word) => {
-            let word = word.clone();
-            program::check(&mut z.0, "program", &word, &process, &Inherit::All);
-        }
+        Some(word) => program::check(&mut z.0, "program", word, &process, &Inherit::All),
         None if !z.0.has("program") => {
             z.0.report.error(&runner.spot, "`<runner>` has no `program`");
             z.0.report.hint("as in: program sleep 100");
@@ -110,13 +107,7 @@ impl<'a> Zdaemon<'a, '_> {
 
     fn parse<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Option<T> {
         let (entry, value) = self.text(key)?;
-        match parse(&value) {
-            Ok(value) => Some(value),
-            Err(wrong) => {
-                wrong.report(&entry.at(0), self.0.report);
-                None
-            }
-        }
+        entry.good(parse(&value), self.0.report)
     }
 
     fn seconds(&mut self, key: &str) -> Option<Duration> {
@@ -191,7 +182,7 @@ impl<'a> Zdaemon<'a, '_> {
     fn environment(&mut self, section: Option<&Section>) -> environment::Variables {
         let mut variables = environment::Variables::new();
         let Some(section) = section else { return variables };
-        for (entry, _) in environment::lines(section, self.0.report) {
+        for entry in environment::lines(section, self.0.report) {
             if let Some(value) = substituted(entry, &self.0.scope, self.0.report) {
                 environment::set(&mut variables, &entry.key, value);
             }
@@ -213,14 +204,7 @@ impl<'a> Zdaemon<'a, '_> {
 
 /// A line's value by ZConfig's rules.
 pub(super) fn substituted(entry: &Entry, scope: &Scope, report: &mut Report) -> Option<String> {
-    match substitute::dollar(&entry.value, scope, entry.defines) {
-        Ok(value) => Some(value),
-        Err(wrong) => {
-            let spot = entry.at(wrong.at.unwrap_or(0));
-            wrong.report(&spot, report);
-            None
-        }
-    }
+    entry.good(substitute::dollar(&entry.value, scope, entry.defines), report)
 }
 
 /// Numbers between commas; may be empty.

@@ -4,10 +4,9 @@
 use super::diagnostic::Report;
 use super::keys::{self, Kind};
 use super::lines::{Define, Entry, Section, Spot};
-use super::value::Wrong;
+use super::value::{self, Wrong};
 use super::world::World;
 use super::{substitute, words};
-use crate::nearest;
 
 /// Every section there is.
 pub(super) const ALL: [&str; 8] =
@@ -162,9 +161,38 @@ impl<'a> Values<'a, '_> {
         self.read(key, |cursor| cursor.read("a value", &parse))
     }
 
+    /// Puts the value of a key that is one word into `place`, which keeps what it has if there is none.
+    pub(super) fn set<T>(
+        &mut self,
+        place: &mut T,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) {
+        if let Some(value) = self.word(key, parse) {
+            *place = value;
+        }
+    }
+
+    /// As [`Values::set`], of several words.
+    pub(super) fn set_read<T>(
+        &mut self,
+        place: &mut T,
+        key: &str,
+        parse: impl Fn(&mut Cursor) -> Result<T, Wrong>,
+    ) {
+        if let Some(value) = self.read(key, parse) {
+            *place = value;
+        }
+    }
+
+    /// As [`Values::set`], one of a few words.
+    pub(super) fn choose<T: Copy>(&mut self, place: &mut T, key: &str, choices: &[(&str, T)]) {
+        self.set(place, key, |word| value::choice(word, choices));
+    }
+
     /// The value of a key that is any one word but the empty one.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        self.word(key, super::value::text)
+        self.word(key, value::text)
     }
 
     /// Reports something about the value of a key.
@@ -177,22 +205,16 @@ impl<'a> Values<'a, '_> {
 
 /// The substituted words of one line.
 pub(super) fn tokens_of(entry: &Entry, scope: &Scope, report: &mut Report) -> Option<Vec<Token>> {
-    let split = match words::split(&entry.value) {
-        Ok(split) => split,
-        Err((at, sign)) => {
-            match sign {
-                '\\' => {
-                    report.error(&entry.at(at), "a `\\` at the end of a line stands for nothing")
-                }
-                _ => report.error(&entry.at(at), format!("this {sign} is never closed")),
-            }
-            report.hint(match sign {
-                '\\' => "there is no continuation: a value is on one line".to_string(),
-                _ => format!("a plain {sign} is written \\{sign}"),
-            });
-            return None;
-        }
-    };
+    let split = words::split(&entry.value).map_err(|(at, sign)| {
+        let wrong = match sign {
+            '\\' => Wrong::new("a `\\` at the end of a line stands for nothing")
+                .hint("there is no continuation: a value is on one line"),
+            _ => Wrong::new(format!("this {sign} is never closed"))
+                .hint(format!("a plain {sign} is written \\{sign}")),
+        };
+        Wrong { at: Some(at), ..wrong }
+    });
+    let split = entry.good(split, report)?;
     let mut tokens = Vec::with_capacity(split.len());
     let mut good = true;
     for word in split {
@@ -204,9 +226,7 @@ pub(super) fn tokens_of(entry: &Entry, scope: &Scope, report: &mut Report) -> Op
             continue;
         }
         match substitute::percent(&word.text, scope, entry.defines) {
-            Ok(text) => {
-                tokens.push(Token { text, spot: entry.at(word.at) });
-            }
+            Ok(text) => tokens.push(Token { text, spot: entry.at(word.at) }),
             Err(wrong) => {
                 let at = word.place(wrong.at.unwrap_or(0));
                 wrong.report(&entry.at(at), report);
@@ -235,8 +255,7 @@ pub(super) fn known<'a>(
             unknown_key(entry, section, kind, report);
             continue;
         };
-        let before = known.iter().find(|old| old.key.eq_ignore_ascii_case(&lower));
-        match before {
+        match known.iter().find(|old| old.key.eq_ignore_ascii_case(&lower)) {
             Some(first) if !key.list => {
                 let line = first.spot.line.number;
                 let message = format!("`{}` stands here twice; first on line {line}", entry.key);
@@ -260,11 +279,8 @@ fn unknown_key(entry: &Entry, section: &Section, kind: Kind, report: &mut Report
         return report.hint(place);
     }
     report.error(&entry.spot, format!("`<{name}>` has no key `{}`", entry.key));
-    if report.full() {
-        return;
-    }
-    match nearest::nearest(&entry.key, keys::all(kind).map(|key| key.name)) {
-        Some(near) => report.hint(format!("did you mean `{near}`?")),
-        None => report.hint(keys::home(&entry.key)),
+    if !report.full() {
+        report.near(&entry.key, keys::all(kind).map(|key| key.name));
+        report.hint(keys::home(&entry.key));
     }
 }

@@ -26,6 +26,19 @@ const MOST_INSTANCES: u32 = 10_000;
 /// From spawn to ready, where `ready` is said and `start-timeout` is not.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What `type` takes.
+pub(super) const KINDS: [(&str, Kind); 2] = [("simple", Kind::Simple), ("oneshot", Kind::Oneshot)];
+
+/// What `start` takes.
+pub(super) const STARTS: [(&str, Start); 2] = [("boot", Start::Boot), ("manual", Start::Manual)];
+
+/// What `spawn` takes.
+pub(super) const SPAWNS: [(&str, Spawn); 2] = [("vfork", Spawn::Vfork), ("fork", Spawn::Fork)];
+
+/// What `kill-mode` takes.
+pub(super) const KILL_MODES: [(&str, KillMode); 3] =
+    [("mixed", KillMode::Mixed), ("group", KillMode::Group), ("process", KillMode::Process)];
+
 /// Reads all services into `plan`.
 pub(super) fn read_all(
     sections: &[&Section],
@@ -87,28 +100,21 @@ fn name(section: &Section, id: ServiceId, names: &mut Names, report: &mut Report
 }
 
 fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
-    let preset = v.word("preset", |word| value::choice(word, &presets::NAMES));
-    let preset = preset.unwrap_or(Preset::Lar);
+    let mut preset = Preset::Lar;
+    v.choose(&mut preset, "preset", &presets::NAMES);
     let mut service = presets::service(preset);
     service.name = name.to_string();
-    let kinds = [("simple", Kind::Simple), ("oneshot", Kind::Oneshot)];
-    service.kind = v.word("type", |word| value::choice(word, &kinds)).unwrap_or(service.kind);
-    let starts = [("boot", Start::Boot), ("manual", Start::Manual)];
-    service.start = v.word("start", |word| value::choice(word, &starts)).unwrap_or(service.start);
-    let _ = v.word("stdin", |word| value::choice(word, &[("null", ())]));
+    v.choose(&mut service.kind, "type", &KINDS);
+    v.choose(&mut service.start, "start", &STARTS);
+    v.choose(&mut (), "stdin", &[("null", ())]);
     let inherit = service.setup.inherit;
     service.setup = setup(v, &sources.inner("limits"), inherit);
     presets::read_rules(v, preset, service.kind, &mut service.rules);
-    if let Some(ladder) = v.read("stop", phrases::ladder) {
-        service.stop = ladder;
-    }
-    let modes =
-        [("mixed", KillMode::Mixed), ("group", KillMode::Group), ("process", KillMode::Process)];
-    let mode = v.word("kill-mode", |word| value::choice(word, &modes));
-    service.kill_mode = mode.unwrap_or(service.kill_mode);
+    v.set_read(&mut service.stop, "stop", phrases::ladder);
+    v.choose(&mut service.kill_mode, "kill-mode", &KILL_MODES);
     service.reload = v.word("reload", value::signal);
-    service.critical = v.word("critical", value::boolean).unwrap_or(false);
-    service.main = v.word("main", value::boolean).unwrap_or(false);
+    v.set(&mut service.critical, "critical", value::boolean);
+    v.set(&mut service.main, "main", value::boolean);
     service.output = output::read(v);
     processes(v, sources, &mut service);
     readiness(v, &mut service);
@@ -122,20 +128,15 @@ fn setup(v: &mut Values, limits: &[&Section], inherit: Inherit) -> Setup {
         "inherit" => Ok(None),
         _ => value::octal(word).map(Some),
     };
-    if let Some(umask) = v.word("umask", umask) {
-        setup.umask = umask;
-    }
+    v.set(&mut setup.umask, "umask", umask);
     setup.limits = self::limits(v, limits);
     setup.nice = v.word("nice", |word| value::number(word, -20, 19));
     setup.ionice = v.read("ionice", phrases::ionice);
     setup.oom_score_adj = v.word("oom-score-adj", |word| value::number(word, -1000, 1000));
-    setup.no_new_privileges = v.word("no-new-privileges", value::boolean).unwrap_or(false);
+    v.set(&mut setup.no_new_privileges, "no-new-privileges", value::boolean);
     setup.capabilities = v.read("capabilities", phrases::capabilities);
-    let spawns = [("vfork", Spawn::Vfork), ("fork", Spawn::Fork)];
-    setup.spawn = v.word("spawn", |word| value::choice(word, &spawns)).unwrap_or(setup.spawn);
-    if let Some(inherit) = v.read("inherit-environment", self::inherit) {
-        setup.inherit = inherit;
-    }
+    v.choose(&mut setup.spawn, "spawn", &SPAWNS);
+    v.set_read(&mut setup.inherit, "inherit-environment", self::inherit);
     setup
 }
 
@@ -259,8 +260,7 @@ fn process(
     }
     let inherit = &service.setup.inherit;
     if let Some(word) = process.argv.first() {
-        let word = word.clone();
-        program::check(v, "program", &word, &process, inherit);
+        program::check(v, "program", word, &process, inherit);
     }
     if let Some(ready) = v.read("ready", phrases::ready) {
         if let Some(Probe::Command(words)) = &ready.probe
@@ -283,15 +283,11 @@ fn readiness(v: &mut Values, service: &mut Service) {
         Duration::ZERO => Err(Wrong::new("this would ask without a pause")),
         time => Ok(time),
     };
-    if let Some(interval) = v.word("ready-interval", positive) {
-        service.ready_interval = interval;
-    }
+    v.set(&mut service.ready_interval, "ready-interval", positive);
     if asked {
         service.start_timeout.get_or_insert(START_TIMEOUT);
     }
-    if let Some(timeout) = v.word("start-timeout", phrases::optional_duration) {
-        service.start_timeout = timeout;
-    }
+    v.set(&mut service.start_timeout, "start-timeout", phrases::optional_duration);
 }
 
 /// Exit policy `main` needs exactly one main service.

@@ -21,25 +21,23 @@ pub(super) const POLICIES: [(&str, ExitPolicy); 4] = [
 pub(super) fn read(section: &Section, scope: &Scope, report: &mut Report) -> Settings {
     let entries = section::known(section, Kind::Lar, &[], report);
     let mut v = Values { kind: Kind::Lar, entries, scope: *scope, report };
-    let default = Settings::default();
+    let mut settings = Settings::default();
     let world = scope.world;
-    let mut allow = Vec::new();
     for entry in v.all("allow") {
         let mut one =
             Values { kind: Kind::Lar, entries: vec![entry], scope: *scope, report: v.report };
-        allow.extend(one.read("allow", |cursor| self::allow(cursor, world)).unwrap_or_default());
+        settings
+            .allow
+            .extend(one.read("allow", |cursor| self::allow(cursor, world)).unwrap_or_default());
     }
-    Settings {
-        socket: v.word("socket-name", socket),
-        socket_mode: v.word("socket-mode", value::octal).unwrap_or(default.socket_mode),
-        allow,
-        exit_policy: v.word("exit-policy", |word| value::choice(word, &POLICIES)),
-        shutdown_timeout: v.word("shutdown-timeout", value::time),
-        pid_file: v.text("pid-file"),
-        daemon: v.word("daemon", value::boolean).unwrap_or(default.daemon),
-        spawn_rate: v.word("spawn-rate", rate).unwrap_or(default.spawn_rate),
-        ..default
-    }
+    settings.socket = v.word("socket-name", socket);
+    v.set(&mut settings.socket_mode, "socket-mode", value::octal);
+    settings.exit_policy = v.word("exit-policy", |word| value::choice(word, &POLICIES));
+    settings.shutdown_timeout = v.word("shutdown-timeout", value::time);
+    settings.pid_file = v.text("pid-file");
+    v.set(&mut settings.daemon, "daemon", value::boolean);
+    v.set(&mut settings.spawn_rate, "spawn-rate", rate);
+    settings
 }
 
 /// A socket's address holds 107 bytes and a zero.

@@ -24,12 +24,12 @@ fn in_name(c: char) -> bool {
 
 /// `%n %g %i %{define} %(ENV) %(ENV:-default) %%`, with the scope's first `visible` definitions.
 pub(super) fn percent(text: &str, scope: &Scope, visible: usize) -> Result<String, Wrong> {
-    expand(text, '%', scope, visible, 0)
+    Pass { sign: '%', scope, visible, depth: 0 }.expand(text)
 }
 
 /// ZConfig's `$name ${name} $(ENV) $$`.
 pub(super) fn dollar(text: &str, scope: &Scope, visible: usize) -> Result<String, Wrong> {
-    expand(text, '$', scope, visible, 0)
+    Pass { sign: '$', scope, visible, depth: 0 }.expand(text)
 }
 
 /// An include's path, before it is known whose file this is: either kind, whichever sign is there.
@@ -40,109 +40,126 @@ pub(super) fn path(text: &str, scope: &Scope) -> Result<String, Wrong> {
     }
 }
 
-fn expand(
-    text: &str,
+/// One pass over a text: which sign is replaced, and what it may draw on.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    /// `%` or `$`.
     sign: char,
-    scope: &Scope,
+    scope: &'a Scope<'a>,
+    /// How many of the scope's definitions stood before.
     visible: usize,
+    /// How many definitions led here.
     depth: usize,
-) -> Result<String, Wrong> {
-    let mut made = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(found) = rest.find(sign) {
-        let at = text.len() - rest.len() + found;
-        made.push_str(rest.get(..found).unwrap_or_default());
-        let after = rest.get(found + sign.len_utf8()..).unwrap_or_default();
-        let (value, used) = match sign {
-            '%' => percent_one(after, scope, visible, depth),
-            _ => dollar_one(after, scope, visible, depth),
-        }
-        .map_err(|wrong| Wrong { at: Some(at), ..wrong })?;
-        made.push_str(&value);
-        if made.len() > LONGEST {
-            let wrong = Wrong::new("this grows too long when everything is put in");
-            return Err(Wrong { at: Some(at), ..wrong });
-        }
-        rest = after.get(used..).unwrap_or_default();
-    }
-    made.push_str(rest);
-    Ok(made)
 }
 
-/// What stands for the text after a `%`, and how much of it is used up.
-fn percent_one(
-    after: &str,
-    scope: &Scope,
-    visible: usize,
-    depth: usize,
-) -> Result<(String, usize), Wrong> {
-    let c = after.chars().next();
-    match c {
-        Some('%') => Ok(("%".into(), 1)),
-        Some('n') => match scope.name {
-            Some(name) => Ok((name.to_string(), 1)),
-            None => Err(Wrong::new("`%n` is the name of a service, and here is none")),
-        },
-        Some('g') => match scope.name.map(|name| name.split_once(':')) {
-            Some(Some((group, _))) => Ok((group.to_string(), 1)),
-            _ => Err(Wrong::new("`%g` is the group of a service, and this is in none")
-                .hint("a service called `shop:web` is in the group `shop`")),
-        },
-        Some('i') => match scope.number {
-            Some(number) => Ok((number.to_string(), 1)),
-            None => Err(Wrong::new("`%i` is different for each instance, and this key is not")
-                .hint(
-                    "`%i` may stand in program, directory, ready, transcript, stderr and \
+impl Pass<'_> {
+    fn expand(self, text: &str) -> Result<String, Wrong> {
+        let mut made = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(self.sign) {
+            let at = text.len() - rest.len() + before.len();
+            let here = |wrong| Wrong { at: Some(at), ..wrong };
+            made.push_str(before);
+            let (value, used) = match self.sign {
+                '%' => self.percent(after).map_err(here)?,
+                _ => self.dollar(after).map_err(here)?,
+            };
+            made.push_str(&value);
+            if made.len() > LONGEST {
+                return Err(here(Wrong::new("this grows too long when everything is put in")));
+            }
+            rest = after.get(used..).unwrap_or_default();
+        }
+        made.push_str(rest);
+        Ok(made)
+    }
+
+    /// What stands for the text after a `%`, and how much of it is used up.
+    fn percent(self, after: &str) -> Result<(String, usize), Wrong> {
+        let c = after.chars().next();
+        match c {
+            Some('%') => Ok(("%".into(), 1)),
+            Some('n') => match self.scope.name {
+                Some(name) => Ok((name.to_string(), 1)),
+                None => Err(Wrong::new("`%n` is the name of a service, and here is none")),
+            },
+            Some('g') => match self.scope.name.map(|name| name.split_once(':')) {
+                Some(Some((group, _))) => Ok((group.to_string(), 1)),
+                _ => Err(Wrong::new("`%g` is the group of a service, and this is in none")
+                    .hint("a service called `shop:web` is in the group `shop`")),
+            },
+            Some('i') => match self.scope.number {
+                Some(number) => Ok((number.to_string(), 1)),
+                None => Err(Wrong::new("`%i` is different for each instance, and this key is not")
+                    .hint(
+                        "`%i` may stand in program, directory, ready, transcript, stderr and \
                        <environment>",
-                )),
-        },
-        Some('{') => {
-            let name = enclosed(after, '}', "%{")?;
-            Ok((define(name, '%', scope, visible, depth)?, name.len() + 2))
-        }
-        Some('(') => {
-            let inside = enclosed(after, ')', "%(")?;
-            Ok((variable(inside, scope)?, inside.len() + 2))
-        }
-        // `jitter 10%` means a percentage, and could mean nothing else.
-        None => Ok(("%".into(), 0)),
-        Some(c) if c.is_whitespace() => Ok(("%".into(), 0)),
-        Some(c) => {
-            Err(Wrong::new(format!("`%{c}` stands for nothing"))
-                .hint("a plain `%` is written `%%`"))
+                    )),
+            },
+            Some('{') => {
+                let name = enclosed(after, '}', "%{")?;
+                Ok((self.define(name)?, name.len() + 2))
+            }
+            Some('(') => {
+                let inside = enclosed(after, ')', "%(")?;
+                Ok((variable(inside, self.scope)?, inside.len() + 2))
+            }
+            _ => {
+                let what = c.map_or("a lone `%`".to_string(), |c| format!("`%{c}`"));
+                Err(Wrong::new(format!("{what} stands for nothing"))
+                    .hint("a plain `%` is written `%%`"))
+            }
         }
     }
-}
 
-/// What stands for the text after a `$`, and how much of it is used up.
-fn dollar_one(
-    after: &str,
-    scope: &Scope,
-    visible: usize,
-    depth: usize,
-) -> Result<(String, usize), Wrong> {
-    match after.chars().next() {
-        Some('$') => Ok(("$".into(), 1)),
-        Some('{') => {
-            let name = enclosed(after, '}', "${")?;
-            Ok((define(name, '$', scope, visible, depth)?, name.len() + 2))
-        }
-        Some('(') => {
-            let name = enclosed(after, ')', "$(")?;
-            match scope.world.variable(name) {
-                Some(value) => Ok((value, name.len() + 2)),
-                None => Err(Wrong::new(format!("`{name}` is not set in lar's environment"))),
+    /// What stands for the text after a `$`, and how much of it is used up.
+    fn dollar(self, after: &str) -> Result<(String, usize), Wrong> {
+        match after.chars().next() {
+            Some('$') => Ok(("$".into(), 1)),
+            Some('{') => {
+                let name = enclosed(after, '}', "${")?;
+                Ok((self.define(name)?, name.len() + 2))
+            }
+            Some('(') => {
+                let name = enclosed(after, ')', "$(")?;
+                match self.scope.world.variable(name) {
+                    Some(value) => Ok((value, name.len() + 2)),
+                    None => Err(Wrong::new(format!("`{name}` is not set in lar's environment"))),
+                }
+            }
+            _ => {
+                let end = after.find(|c| !in_name(c)).unwrap_or(after.len());
+                let name = after.get(..end).unwrap_or_default();
+                if !is_name(name) {
+                    let wrong = Wrong::new("a lone `$` stands for nothing");
+                    return Err(wrong.hint("a plain `$` is written `$$` here"));
+                }
+                Ok((self.define(name)?, end))
             }
         }
-        _ => {
-            let end = after.find(|c| !in_name(c)).unwrap_or(after.len());
-            let name = after.get(..end).unwrap_or_default();
-            if !is_name(name) {
-                let wrong = Wrong::new("a lone `$` stands for nothing");
-                return Err(wrong.hint("a plain `$` is written `$$` here"));
+    }
+
+    /// What a definition holds, with everything put in that it may see.
+    fn define(self, name: &str) -> Result<String, Wrong> {
+        let defines = self.scope.defines;
+        let lower = name.to_lowercase();
+        let seen = defines.get(..self.visible).unwrap_or(defines);
+        let Some(index) = seen.iter().position(|define| define.name == lower) else {
+            let wrong = Wrong::new(format!("`{name}` is not defined"));
+            let later = defines.iter().find(|define| define.name == lower);
+            if let Some(later) = later {
+                let line = later.spot.line.number;
+                return Err(wrong.hint(format!("it is, but only later, on line {line}")));
             }
-            Ok((define(name, '$', scope, visible, depth)?, end))
+            let names = seen.iter().map(|define| define.name.as_str());
+            let wrong = wrong.near(&lower, names);
+            return Err(wrong.hint(format!("define it before: %define {name} VALUE")));
+        };
+        if self.depth >= DEEPEST {
+            return Err(Wrong::new(format!("`{name}` is defined through too many others")));
         }
+        let value = seen.get(index).map_or("", |define| define.value.as_str());
+        Pass { visible: index, depth: self.depth + 1, ..self }.expand(value)
     }
 }
 
@@ -150,35 +167,6 @@ fn dollar_one(
 fn enclosed<'a>(after: &'a str, end: char, start: &str) -> Result<&'a str, Wrong> {
     let inside = after.get(1..).and_then(|rest| rest.split_once(end)).map(|(inside, _)| inside);
     inside.ok_or_else(|| Wrong::new(format!("`{end}` is missing after `{start}`")))
-}
-
-fn define(
-    name: &str,
-    sign: char,
-    scope: &Scope,
-    visible: usize,
-    depth: usize,
-) -> Result<String, Wrong> {
-    let lower = name.to_lowercase();
-    let seen = scope.defines.get(..visible).unwrap_or(scope.defines);
-    let Some(index) = seen.iter().position(|define| define.name == lower) else {
-        let wrong = Wrong::new(format!("`{name}` is not defined"));
-        let later = scope.defines.iter().find(|define| define.name == lower);
-        if let Some(later) = later {
-            let line = later.spot.line.number;
-            return Err(wrong.hint(format!("it is, but only later, on line {line}")));
-        }
-        let names = seen.iter().map(|define| define.name.as_str());
-        return Err(match crate::nearest::nearest(&lower, names) {
-            Some(near) => wrong.hint(format!("did you mean `{near}`?")),
-            None => wrong.hint(format!("define it before: %define {name} VALUE")),
-        });
-    };
-    if depth >= DEEPEST {
-        return Err(Wrong::new(format!("`{name}` is defined through too many others")));
-    }
-    let value = seen.get(index).map_or("", |define| define.value.as_str());
-    expand(value, sign, scope, index, depth + 1)
 }
 
 /// `NAME` or `NAME:-default`.

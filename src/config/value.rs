@@ -20,9 +20,18 @@ impl Wrong {
         Wrong { at: None, message: message.into(), hint: None }
     }
 
+    /// Adds a hint, if it has none yet.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Wrong {
-        self.hint = Some(hint.into());
+        self.hint.get_or_insert_with(|| hint.into());
         self
+    }
+
+    /// Adds what was probably meant by `word`, if one of `known` is near to it.
+    pub(super) fn near<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Wrong {
+        match nearest::nearest(word, known) {
+            Some(near) => self.hint(format!("did you mean `{near}`?")),
+            None => self,
+        }
     }
 
     /// Reports it at `spot`.
@@ -39,14 +48,16 @@ const FOREVER: u64 = 1000 * 365 * 86_400 * 1000;
 
 /// `500ms`, `10s`, `1.5s`, `5m`, `1h`, `2d`, and sums of these: `1m30s`.
 pub(super) fn time(word: &str) -> Result<Duration, Wrong> {
-    let wrong = || {
-        let hint = "a time is a number and a unit: 500ms, 10s, 5m, 1h, 2d, 1m30s";
-        Wrong::new(format!("`{word}` is not a time")).hint(hint)
-    };
-    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
-        let meant = format!("a time needs its unit: `{word}s`, `{word}ms`, `{word}m`");
-        return Err(if word == "0" { return Ok(Duration::ZERO) } else { wrong().hint(meant) });
+    if word == "0" {
+        return Ok(Duration::ZERO);
     }
+    let wrong = || {
+        let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        Wrong::new(format!("`{word}` is not a time")).hint(match digits {
+            true => format!("a time needs its unit: `{word}s`, `{word}ms`, `{word}m`"),
+            false => "a time is a number and a unit: 500ms, 10s, 5m, 1h, 2d, 1m30s".into(),
+        })
+    };
     let mut millis: u64 = 0;
     let mut rest = word;
     while !rest.is_empty() {
@@ -162,12 +173,14 @@ pub(super) fn choice<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, Wr
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names = || choices.iter().map(|(name, _)| *name);
-        let wrong = Wrong::new(format!("`{word}` is none of {}", nearest::list(names())));
-        match nearest::nearest(word, names()) {
-            Some(near) => wrong.hint(format!("did you mean `{near}`?")),
-            None => wrong,
-        }
+        let message = format!("`{word}` is none of {}", nearest::list(names()));
+        Wrong::new(message).near(word, names())
     })
+}
+
+/// The word that [`choice`] reads as `value`: the first of those that mean it.
+pub(super) fn name_of<T: PartialEq>(value: &T, choices: &[(&'static str, T)]) -> &'static str {
+    choices.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
 }
 
 /// Any word but the empty one.
@@ -182,24 +195,19 @@ pub(super) fn text(word: &str) -> Result<String, Wrong> {
 /// A signal, by name or number.
 pub(super) fn signal(word: &str) -> Result<Signal, Wrong> {
     Signal::parse(word).ok_or_else(|| {
-        let wrong = Wrong::new(format!("there is no signal `{word}`"));
         let bare = word.to_ascii_uppercase();
         let bare = bare.strip_prefix("SIG").unwrap_or(&bare);
-        match nearest::nearest(bare, Signal::names()) {
-            Some(near) => wrong.hint(format!("did you mean `{near}`?")),
-            None => wrong.hint("as in TERM, SIGTERM, 15 or RTMIN+3"),
-        }
+        Wrong::new(format!("there is no signal `{word}`"))
+            .near(bare, Signal::names())
+            .hint("as in TERM, SIGTERM, 15 or RTMIN+3")
     })
 }
 
 /// A signal's name as config files have it, without `SIG`.
 pub(super) fn print_signal(signal: Signal) -> String {
     let name = signal.to_string();
-    match name.strip_prefix("SIG") {
-        // SIG32 and SIG33 have no name: their numbers are read again.
-        Some(bare) => bare.to_string(),
-        None => name,
-    }
+    // SIG32 and SIG33 have no name: their numbers are read again.
+    name.strip_prefix("SIG").unwrap_or(&name).to_string()
 }
 
 #[cfg(test)]
