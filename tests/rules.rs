@@ -91,8 +91,10 @@ fn a_kill_mode_says_who_else_gets_the_signals() {
     // The main process and a child in its group each say what they are sent.
     let service = |mode: &str| {
         format!(
-            "<service {mode}>\n shell yes\n program trap 'echo {mode} main; exit' TERM; (trap 'echo {mode} child; exit' \
-             TERM; echo {mode} up; while :; do sleep 0.05; done) & while :; do sleep 0.05; done\n kill-mode {mode}\n prefix no\n stop TERM 5s KILL\n</service>\n"
+            "<service {mode}>\n shell yes\n program trap 'echo {mode} main; exit' TERM; \
+             (trap 'echo {mode} child; exit' TERM; echo {mode} up; while :; do sleep 0.05; done) & \
+             while :; do sleep 0.05; done\n \
+             kill-mode {mode}\n prefix no\n stop TERM 5s KILL\n</service>\n"
         )
     };
     let mut lar = Lar::start(&(service("group") + &service("process") + &service("mixed")));

@@ -230,7 +230,9 @@ fn a_broken_pipe_of_the_program_is_not_lars() {
 
 #[test]
 fn signals_go_to_the_program_alone_or_to_its_group() {
-    let members = r#"trap 'echo main' HUP; (trap 'echo member' HUP; echo up; while :; do sleep 1000 & wait $!; done) & while :; do wait; done"#;
+    let members = "trap 'echo main' HUP
+        (trap 'echo member' HUP; echo up; while :; do sleep 1000 & wait $!; done) &
+        while :; do wait; done";
     for (options, both) in [(&["--"][..], false), (&["-g", "--"], true), (&["--group", "--"], true)]
     {
         let words: Vec<&str> = options.iter().copied().chain(["bash", "-c", members]).collect();
@@ -264,7 +266,11 @@ fn rewritten_signals_arrive_as_others_or_not_at_all() {
 }
 
 /// Says which signal it got, and ends with 3 on QUIT, INT or TERM.
-const PERL: &str = r#"$| = 1; for my $n (qw(HUP USR1 QUIT INT TERM)) { $SIG{$n} = sub { print "$n\n"; exit 3 if $n =~ /QUIT|INT|TERM/ } } print "up\n"; sleep 1000 while 1"#;
+const PERL: &str = r#"$| = 1;
+for my $n (qw(HUP USR1 QUIT INT TERM)) {
+    $SIG{$n} = sub { print "$n\n"; exit 3 if $n =~ /QUIT|INT|TERM/ }
+}
+print "up\n"; sleep 1000 while 1"#;
 
 #[test]
 fn exit_codes_are_remapped_after_signals_became_codes() {
@@ -325,7 +331,8 @@ fn a_program_that_ignores_term_is_killed_after_its_grace() {
 
 #[test]
 fn grace_with_a_group_reaches_the_group() {
-    let words = "trap '' TERM; (trap 'echo member; exit' TERM; echo up; sleep 1000 & wait) & while :; do sleep 1000; done";
+    let words = "trap '' TERM; (trap 'echo member; exit' TERM; echo up; sleep 1000 & wait) &
+        while :; do sleep 1000; done";
     let mut lar = start(&["--group", "--grace", "300ms", "--", "bash", "-c", words]);
     lar.out.until("up");
     lar.signal(Signal::SIGTERM);

@@ -1,9 +1,8 @@
 //! A supervisor under audit: everything that is told to it and asked by it passes through here, and
 //! is held against books that are kept from the events alone.
 //!
-//! It makes nothing happen. The simulation, the exhaustive tests and the
-//! scenarios each drive it in their own way. A broken rule is a panic; each `assert` names the
-//! rule.
+//! It makes nothing happen. The simulation, the exhaustive tests and the scenarios each drive it
+//! in their own way. A broken rule is a panic; each `assert` names the rule.
 
 #![allow(dead_code)] // each test binary uses its own part of it
 use lar::exit::{ExitStatus, Pid};

@@ -1,8 +1,8 @@
 //! A running lar for black-box tests: the real binary on a configuration of its own, in a directory of its own.
 //!
-//! Everything is waited for by reading pipes with a deadline; nothing sleeps. Whatever a test started is killed when its
-//! [`Lar`] is dropped, however the test ends: processes are found by a variable that all of them inherit, and by
-//! the test's directory.
+//! Everything is waited for by reading pipes with a deadline; nothing sleeps. Whatever a test started is killed when
+//! its [`Lar`] is dropped, however the test ends: processes are found by a variable that all of them inherit, and
+//! by the test's directory.
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
 use std::ffi::OsStr;
