@@ -23,6 +23,7 @@ mod output;
 mod phrases;
 mod presets;
 pub mod print;
+pub mod print_settings;
 mod program;
 mod runner;
 mod section;

@@ -29,6 +29,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
 use crate::check::{Probes, notify};
+use crate::config::{print, print_settings::settings_lines};
 use crate::ctl::server::{Order, Server, View};
 use crate::exit::Pid;
 use crate::output::{Output, Pace, StreamId};
@@ -355,7 +356,10 @@ impl Loop {
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
                 listener.map_or("", |(_, listener)| listener.status())
             },
-            config: &|id| id.map_or_else(Vec::new, |id| crate::config::print::lines(plan, id)),
+            config: &|id| match id {
+                Some(id) => print::lines(plan, id),
+                None => settings_lines(plan),
+            },
             started: self.started,
             pid: self.pid,
             config_path: self.config_path.as_deref(),

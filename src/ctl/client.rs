@@ -88,11 +88,9 @@ impl Connection {
     pub fn open(places: &[Place]) -> Result<Connection, ClientError> {
         let mut tried = Vec::new();
         for place in places {
-            let connected = place.connect().and_then(|stream| {
-                stream.set_nonblocking(true)?;
-                Ok(stream)
-            });
-            match connected {
+            let connected = place.connect();
+            let ready = connected.and_then(|stream| stream.set_nonblocking(true).map(|()| stream));
+            match ready {
                 Ok(stream) => {
                     let place = place.clone();
                     check_peer(&stream, &place)?;
@@ -107,17 +105,16 @@ impl Connection {
 
     /// Sends a request's line.
     pub fn send(&mut self, line: &str) -> Result<(), ClientError> {
-        let broken = |error| ClientError::Broken(self.place.clone(), error);
         // An empty queue takes 64 KiB at once, but nothing promises that.
-        self.stream.set_nonblocking(false).map_err(broken)?;
+        self.stream.set_nonblocking(false).map_err(|error| self.broken(error))?;
         let sent = self.stream.write_all(line.as_bytes());
         // A manager that refuses (too many clients) says why and closes: what it said is still to
         // be read.
         match sent {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(broken(error)),
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(self.broken(error)),
             _ => {}
         }
-        self.stream.set_nonblocking(true).map_err(broken)
+        self.stream.set_nonblocking(true).map_err(|error| self.broken(error))
     }
 
     /// The next line of the reply.
@@ -174,11 +171,11 @@ impl Connection {
                             return Err(ClientError::Silent(self.place.clone()));
                         }
                         let interrupted = ear.wait(&self.stream, self.deadline);
-                        if interrupted.map_err(|e| ClientError::Broken(self.place.clone(), e))? {
+                        if interrupted.map_err(|error| self.broken(error))? {
                             return Err(ClientError::Interrupted);
                         }
                     }
-                    _ => return Err(ClientError::Broken(self.place.clone(), error)),
+                    _ => return Err(self.broken(error)),
                 },
             }
         }

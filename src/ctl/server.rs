@@ -37,9 +37,9 @@ use self::listen::Bound;
 use self::peer::{Input, Peer};
 use self::verbs::{Turn, begin};
 pub use self::view::View;
-use self::work::{Source, Verdict, Work};
+use self::work::{Reply, Verdict, Work};
 use super::place::{Place, bare};
-use super::protocol::MAX_REQUEST;
+
 use super::protocol::request::{Request, RequestError};
 use crate::exit::Code;
 use crate::plan::{Allow, Level, Settings};
@@ -194,14 +194,10 @@ impl Server {
     pub fn answer(&mut self, client: ClientId, result: Result<(), String>) {
         let peer = self.peers.get_mut(client.slot).and_then(Option::as_mut);
         let Some(peer) = peer.filter(|peer| peer.serial == client.serial) else { return };
-        if !matches!(peer.work, Work::Ordered) {
-            return;
+        if matches!(peer.work, Work::Held) {
+            let result = result.map_err(|message| (Code::Failed, message));
+            peer.work = Work::Reply(Reply::end(result.into()));
         }
-        let verdict = match result {
-            Ok(()) => Verdict::Ok,
-            Err(message) => Verdict::Error(Code::Failed, message),
-        };
-        peer.work = Work::Reply(Source::Nothing, verdict);
     }
 
     /// Looks at the outcome of this turn: goes on with every reply, and lets go of who is done.
@@ -235,34 +231,27 @@ impl Server {
                 RequestError::Greeting => ("protocol", error.to_string()),
                 error => (Code::Usage.word(), error.to_string()),
             }),
-            Input::NotText => Err(("protocol", "a request is UTF-8".to_owned())),
-            Input::Unfinished => Err(("protocol", "the request has no end".to_owned())),
-            Input::TooLong => {
-                Err(("protocol", format!("a request has at most {MAX_REQUEST} bytes")))
-            }
+            Input::Wrong(message) => Err(("protocol", message.to_owned())),
         };
-        let request = match request {
-            Ok(request) => request,
-            Err((code, message)) => {
-                // There is room: the last reply is complete, and an idle client's output is empty
-                // or short.
-                peer.refuse(code, message);
-                return;
-            }
-        };
-        if peer.access < Some(request.access()) {
+        let request = request.and_then(|request| {
             let name = request.command.spec().name;
-            peer.refuse(Code::NotPermitted.word(), format!("you are not permitted to {name}"));
-            return;
-        }
-        self.ticket += 1;
-        let mut order = None;
-        let turn = Turn { view, inbox, order: &mut order, ticket: Ticket(self.ticket) };
-        peer.work = begin(&request, turn)
-            .unwrap_or_else(|refusal| Work::Reply(Source::Nothing, refusal.into()));
-        if let Some(order) = order {
-            self.orders.push_back((ClientId { slot, serial: peer.serial }, order));
-        }
+            match peer.access >= Some(request.access()) {
+                true => Ok(request),
+                false => {
+                    Err((Code::NotPermitted.word(), format!("you are not permitted to {name}")))
+                }
+            }
+        });
+        peer.work = match request {
+            Ok(request) => {
+                self.ticket += 1;
+                let (client, orders) = (ClientId { slot, serial: peer.serial }, &mut self.orders);
+                let turn = Turn { view, inbox, orders, client, ticket: Ticket(self.ticket) };
+                let work = begin(&request, turn);
+                work.unwrap_or_else(|refusal| Work::Reply(Reply::end(Err(refusal).into())))
+            }
+            Err((code, message)) => Work::Reply(Reply::end(Verdict::Error(code, message))),
+        };
     }
 
     fn bind(&mut self, registry: &Registry) -> Result<(), BindError> {

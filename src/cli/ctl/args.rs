@@ -84,11 +84,11 @@ fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option
                 continue;
             }
             Short(letter) => match Flag::ALL.iter().find(|flag| flag.letter() == Some(letter)) {
-                Some(&flag) => flag,
+                Some(flag) => flag,
                 None => return Ok(Some(format!("-{letter}"))),
             },
             Long(name) => match Flag::ALL.iter().find(|flag| flag.name() == name) {
-                Some(&flag) => flag,
+                Some(flag) => flag,
                 None => {
                     let word = format!("--{name}");
                     let _ = parser.optional_value();
@@ -96,7 +96,7 @@ fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option
                 }
             },
         };
-        if !flag.takes_value() {
+        if flag.value().is_none() {
             return Ok(Some(format!("--{}", flag.name())));
         }
         let value = parser.value().map_err(|error| error.to_string())?;

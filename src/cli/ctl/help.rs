@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::complain;
 use crate::ctl::protocol::command::{COMMANDS, Command, Flag};
+use crate::ctl::protocol::request;
 use crate::exit::Code;
-use crate::nearest::nearest;
 
 /// Shows all verbs, or one with its options; returns the exit code.
 pub fn show(topic: Option<&str>) -> u8 {
@@ -13,10 +13,9 @@ pub fn show(topic: Option<&str>) -> u8 {
         let _ = all(&mut io::stdout().lock());
         return Code::Done as u8;
     };
-    let Some(command) = Command::find(topic) else {
-        let near = nearest(topic, COMMANDS.iter().map(|spec| spec.name));
-        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        return complain(Code::Usage, &format!("no verb is called {topic}{hint}"));
+    let command = match request::verb(topic) {
+        Ok(command) => command,
+        Err(error) => return complain(Code::Usage, &error.to_string()),
     };
     let _ = one(command, &mut io::stdout().lock());
     Code::Done as u8
@@ -50,11 +49,7 @@ fn one(command: Command, out: &mut impl Write) -> io::Result<()> {
     let meant = |flag: &&Flag| **flag != Flag::Progress; // the client's own business
     for (at, flag) in spec.flags.iter().filter(meant).enumerate() {
         let letter = flag.letter().map(|letter| format!("-{letter}, ")).unwrap_or_default();
-        let value = match flag.takes_value() {
-            true if flag.name() == "lines" => " N",
-            true => " TIME",
-            false => "",
-        };
+        let value = flag.value().map(|value| format!(" {value}")).unwrap_or_default();
         let call = format!("{letter}--{}{value}", flag.name());
         let before = if at == 0 { "\n" } else { "" };
         writeln!(out, "{before}  {call:<20} {}", flag.about())?;

@@ -74,21 +74,18 @@ impl Printer {
             let _ = writeln!(io::stderr(), "{}", change(record));
             return Ok(());
         }
-        if self.endless && self.layout != Layout::Columns {
-            match self.layout {
-                Layout::Json => writeln!(out, "{}", json::object(record, self.keys()))?,
-                _ => self.plain(record, &mut out)?,
+        match (self.layout, self.command) {
+            (Layout::Json, _) if self.endless => {
+                writeln!(out, "{}", json::object(record, self.keys()))?;
             }
-            return out.flush();
-        }
-        match self.command {
-            _ if self.layout == Layout::Json => self.keep(record),
-            Command::Logs if self.layout == Layout::Columns => self.log(record, &mut out)?,
-            Command::Events if self.layout == Layout::Columns => {
+            (Layout::Plain, _) if self.endless => self.plain(record, &mut out)?,
+            (Layout::Json, _) => self.keep(record),
+            (_, Command::Config) => piece(record, "line", &mut out)?,
+            (Layout::Columns, Command::Logs) => self.log(record, &mut out)?,
+            (Layout::Columns, Command::Events) => {
                 let time = Utc(record.number("time_ms").unwrap_or(0));
                 writeln!(out, "{time} {}", change(record))?;
             }
-            Command::Config => piece(record, "line", &mut out)?,
             _ => self.keep(record),
         }
         out.flush()
@@ -270,35 +267,26 @@ impl Printer {
     }
 
     fn table(&self, out: &mut StdoutLock) -> io::Result<()> {
-        let text = |record: &Fields, key| record.text(key).unwrap_or_else(|| "-".to_owned());
-        let head = ["NAME", "STATE", "PID", "UPTIME", "RESTARTS"].map(str::to_owned);
-        let rows: Vec<[String; 5]> = self
-            .records
-            .iter()
-            .map(|record| {
-                let uptime = record.number("uptime_ms").map(Duration::from_millis);
-                let uptime = uptime.map_or("-".to_owned(), |uptime| Human(uptime).to_string());
-                let [name, state, pid, restarts] =
-                    ["name", "state", "pid", "restarts"].map(|key| text(record, key));
-                [name, state, pid, uptime, restarts]
-            })
-            .collect();
-        let width = |column: usize| {
-            let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
-            cells.max().unwrap_or(0)
-        };
-        let widths: [usize; 5] = std::array::from_fn(width);
-        let details = self.records.iter().map(detail);
-        let lines = [(&head, "DETAIL".to_owned())].into_iter().chain(rows.iter().zip(details));
-        for (row, detail) in lines {
-            let cells: Vec<String> = (0..5)
-                .map(|column| {
-                    let blanks = " ".repeat(widths[column] - row[column].chars().count());
-                    let cell = if column == 1 { self.paint(&row[1]) } else { row[column].clone() };
-                    cell + &blanks
-                })
-                .collect();
-            writeln!(out, "{}", format!("{}  {detail}", cells.join("  ")).trim_end())?;
+        let head = ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "DETAIL"].map(str::to_owned);
+        let mut rows = vec![head];
+        rows.extend(self.records.iter().map(|record| {
+            let text = |key| record.text(key).unwrap_or_else(|| "-".to_owned());
+            let uptime = record.number("uptime_ms").map(Duration::from_millis);
+            let uptime = uptime.map_or("-".to_owned(), |uptime| Human(uptime).to_string());
+            [text("name"), text("state"), text("pid"), uptime, text("restarts"), detail(record)]
+        }));
+        let widths: [usize; 5] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        });
+        for row in &rows {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                // Colours take no room, so the blanks are counted before there are any.
+                let blanks = " ".repeat(width - cell.chars().count());
+                let cell = if column == 1 { self.paint(cell) } else { cell.clone() };
+                line += &format!("{cell}{blanks}  ");
+            }
+            writeln!(out, "{}", (line + &row[5]).trim_end())?;
         }
         Ok(())
     }

@@ -41,22 +41,21 @@ pub fn run(arguments: &Arguments) -> u8 {
 }
 
 fn obey(arguments: &Arguments, words: Vec<String>) {
-    let read = args::read(words.into_iter().map(Into::into).collect());
-    let mut read = match read {
+    let mut read = match args::read(words.into_iter().map(Into::into).collect()) {
         Ok(read) => read,
         Err(message) => {
             let _ = writeln!(io::stderr(), "{message}");
             return;
         }
     };
-    if read.help || matches!(read.words.first().map(String::as_str), Some("help" | "?")) {
-        match read.words.get(1) {
-            Some(topic) => drop(help::show(Some(topic))),
-            None => {
-                let _ = help::verbs(&mut io::stdout());
-                let _ = writeln!(io::stdout(), "  {:<24} leave this shell", "quit");
-            }
+    let first = read.words.first().map(String::as_str);
+    if read.help || matches!(first, Some("help" | "?")) {
+        if let Some(topic) = read.words.get(1) {
+            help::show(Some(topic));
+            return;
         }
+        let _ = help::verbs(&mut io::stdout());
+        let _ = writeln!(io::stdout(), "  {:<24} leave this shell", "quit");
         return;
     }
     if read.words.is_empty() {

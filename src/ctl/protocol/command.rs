@@ -20,82 +20,58 @@ pub enum Takes {
     Level,
 }
 
-/// An option of some verbs, as on the command line so on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flag {
-    /// Answer when the order is given, not when it is done.
-    NoWait,
-    /// How long to wait.
-    Timeout,
-    /// What is already as asked, or needed KILL, is an error.
-    Strict,
-    /// Stop what requires it, too.
-    WithDependents,
-    /// Stop it whatever requires it.
-    Force,
-    /// Go on with what comes.
-    Follow,
-    /// How many of the latest.
-    Lines,
-    /// Send the changes of the named instances while the reply is waited for. Clients with a
-    /// terminal ask.
-    Progress,
+macro_rules! flags {
+    ($($(#[doc = $doc:literal])+ $flag:ident $name:literal $letter:expr, $value:expr; $about:literal)*) => {
+        /// An option of some verbs, as on the command line so on the wire.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Flag { $($(#[doc = $doc])+ $flag,)* }
+
+        impl Flag {
+            /// Every option.
+            pub const ALL: &[Flag] = &[$(Flag::$flag,)*];
+
+            /// Its long name, without dashes.
+            pub const fn name(self) -> &'static str {
+                match self { $(Flag::$flag => $name,)* }
+            }
+
+            /// Its letter, if it has one.
+            pub const fn letter(self) -> Option<char> {
+                match self { $(Flag::$flag => $letter,)* }
+            }
+
+            /// What the help calls its value, if one follows.
+            pub const fn value(self) -> Option<&'static str> {
+                match self { $(Flag::$flag => $value,)* }
+            }
+
+            /// One line about it, for `lar ctl help`.
+            pub const fn about(self) -> &'static str {
+                match self { $(Flag::$flag => $about,)* }
+            }
+        }
+    };
 }
 
-impl Flag {
-    /// Every option.
-    pub const ALL: [Flag; 8] = [
-        Flag::NoWait,
-        Flag::Timeout,
-        Flag::Strict,
-        Flag::WithDependents,
-        Flag::Force,
-        Flag::Follow,
-        Flag::Lines,
-        Flag::Progress,
-    ];
-
-    /// Its long name, without dashes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Flag::NoWait => "no-wait",
-            Flag::Timeout => "timeout",
-            Flag::Strict => "strict",
-            Flag::WithDependents => "with-dependents",
-            Flag::Force => "force",
-            Flag::Follow => "follow",
-            Flag::Lines => "lines",
-            Flag::Progress => "progress",
-        }
-    }
-
-    /// Its letter, if it has one.
-    pub const fn letter(self) -> Option<char> {
-        match self {
-            Flag::Follow => Some('f'),
-            Flag::Lines => Some('n'),
-            _ => None,
-        }
-    }
-
-    /// Whether a value follows.
-    pub const fn takes_value(self) -> bool {
-        matches!(self, Flag::Timeout | Flag::Lines)
-    }
-
-    /// One line about it, for `lar ctl help`.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Flag::NoWait => "answer when the order is given, not when it is done",
-            Flag::Timeout => "how long to wait (default 30s; for a stop, what its ladder may take)",
-            Flag::Strict => "`already so` and `stopped only by KILL` are errors",
-            Flag::WithDependents => "stop what requires it, too",
-            Flag::Force => "stop it whatever requires it",
-            Flag::Follow => "go on with what comes",
-            Flag::Lines => "the latest N lines, or events",
-            Flag::Progress => "send changes while waiting",
-        }
-    }
+flags! {
+    /// Answer when the order is given, not when it is done.
+    NoWait "no-wait" None, None; "answer when the order is given, not when it is done"
+    /// How long to wait.
+    Timeout "timeout" None, Some("TIME");
+        "how long to wait (default 30s; for a stop, what its ladder may take)"
+    /// What is already as asked, or needed KILL, is an error.
+    Strict "strict" None, None; "`already so` and `stopped only by KILL` are errors"
+    /// Stop what requires it, too.
+    WithDependents "with-dependents" None, None; "stop what requires it, too"
+    /// Stop it whatever requires it.
+    Force "force" None, None; "stop it whatever requires it"
+    /// Go on with what comes.
+    Follow "follow" Some('f'), None; "go on with what comes"
+    /// How many of the latest.
+    Lines "lines" Some('n'), Some("N"); "the latest N lines, or events"
+    /// Send the changes of the named instances while the reply is waited for. Clients with a terminal
+    /// ask.
+    Progress "progress" None, None; "send changes while waiting"
 }
 
 /// One verb.

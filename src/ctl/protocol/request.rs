@@ -5,7 +5,7 @@
 use core::fmt;
 
 use super::command::{COMMANDS, Command, Flag, Takes};
-use super::words::{self, Quoted, WordsError};
+use super::words::{self, Quoted};
 use super::{GREETING, MAX_REQUEST};
 use crate::nearest::nearest;
 use crate::plan::{Access, Level};
@@ -44,63 +44,44 @@ pub struct Request {
 /// Why words are not a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// It does not start with `lar1 `.
+    /// It does not start with `lar1 `: this is not our language.
     Greeting,
-    /// Its quotes.
-    Words(WordsError),
-    /// It has no verb.
-    Empty,
-    /// No such verb; the nearest one.
-    Verb(String, Option<&'static str>),
-    /// The verb has no such option; the nearest one.
-    Option(&'static str, String, Option<&'static str>),
-    /// This option lacks its value, or has one that it can't have.
-    Value(&'static str, Option<String>),
-    /// The verb needs this.
-    Missing(&'static str, &'static str),
-    /// The verb takes no such word.
-    Extra(&'static str, String),
-    /// This is not `NAME=STATE`.
-    State(String),
-    /// No such log level.
-    Level(String),
+    /// This is wrong with it.
+    Wrong(String),
 }
 
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hint = |f: &mut fmt::Formatter<'_>, near: &Option<&str>, dashes| match near {
-            Some(near) => write!(f, "; did you mean {dashes}{near}?"),
-            None => Ok(()),
-        };
         match self {
             RequestError::Greeting => {
                 write!(f, "a request starts with `{}`", GREETING.trim_end())
             }
-            RequestError::Words(error) => error.fmt(f),
-            RequestError::Empty => f.write_str("no verb"),
-            RequestError::Verb(word, near) => {
-                write!(f, "no verb is called {}", Quoted(word))?;
-                hint(f, near, "")
-            }
-            RequestError::Option(verb, word, near) => {
-                write!(f, "{verb} has no option {word}")?;
-                hint(f, near, "--")
-            }
-            RequestError::Value(flag, None) => write!(f, "--{flag} needs a value"),
-            RequestError::Value(flag, Some(value)) => {
-                write!(f, "{} is nothing for --{flag}", Quoted(value))
-            }
-            RequestError::Missing(verb, what) => write!(f, "{verb} needs {what}"),
-            RequestError::Extra(verb, word) => write!(f, "{verb} does not take {}", Quoted(word)),
-            RequestError::State(word) => {
-                write!(f, "{} is not NAME=STATE", Quoted(word))
-            }
-            RequestError::Level(word) => {
-                let levels = "off, error, warn, info, debug, trace";
-                write!(f, "{} is no log level: {levels}", Quoted(word))
-            }
+            RequestError::Wrong(message) => f.write_str(message),
         }
     }
+}
+
+fn wrong<T>(message: impl Into<String>) -> Result<T, RequestError> {
+    Err(RequestError::Wrong(message.into()))
+}
+
+/// `verb` does not take this word.
+fn extra(verb: &str, word: &str) -> Result<(), RequestError> {
+    wrong(format!("{verb} does not take {}", Quoted(word)))
+}
+
+/// What was probably meant, with these dashes.
+pub fn hint<'a>(word: &str, dashes: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(word, known);
+    near.map(|near| format!("; did you mean {dashes}{near}?")).unwrap_or_default()
+}
+
+/// The verb called `word`.
+pub fn verb(word: &str) -> Result<Command, RequestError> {
+    Command::find(word).ok_or_else(|| {
+        let hint = hint(word, "", COMMANDS.iter().map(|spec| spec.name));
+        RequestError::Wrong(format!("no verb is called {}{hint}", Quoted(word)))
+    })
 }
 
 impl Request {
@@ -111,17 +92,15 @@ impl Request {
             None if line == GREETING.trim_end() => "",
             None => return Err(RequestError::Greeting),
         };
-        Request::parse(words::split(rest).map_err(RequestError::Words)?)
+        let words = words::split(rest);
+        Request::parse(words.map_err(|error| RequestError::Wrong(error.to_string()))?)
     }
 
     /// Reads the words after `lar1`, or after `lar ctl`.
     pub fn parse(words: Vec<String>) -> Result<Request, RequestError> {
         let mut words = words.into_iter();
-        let verb = words.next().ok_or(RequestError::Empty)?;
-        let Some(command) = Command::find(&verb) else {
-            let near = nearest(&verb, COMMANDS.iter().map(|spec| spec.name));
-            return Err(RequestError::Verb(verb, near));
-        };
+        let Some(word) = words.next() else { return wrong("no verb") };
+        let command = verb(&word)?;
         let mut request = Request {
             command,
             names: Vec::new(),
@@ -179,12 +158,12 @@ impl Request {
             (None, None) => false,
         };
         let Some(&flag) = spec.flags.iter().find(matches) else {
-            let near = nearest(name, spec.flags.iter().map(|flag| flag.name()));
-            return Err(RequestError::Option(spec.name, word.to_owned(), near));
+            let hint = hint(name, "--", spec.flags.iter().map(|flag| flag.name()));
+            return wrong(format!("{} has no option {word}{hint}", spec.name));
         };
         let attached = word.get(2..).filter(|rest| long.is_none() && !rest.is_empty());
         match attached {
-            Some(rest) if flag.takes_value() => value = Some(rest.to_owned()),
+            Some(rest) if flag.value().is_some() => value = Some(rest.to_owned()),
             // `-fn5`: what follows a letter without a value is the next letter.
             Some(rest) => {
                 self.set(flag, None)?;
@@ -192,26 +171,28 @@ impl Request {
             }
             None => {}
         }
-        if flag.takes_value() && value.is_none() {
+        if flag.value().is_some() && value.is_none() {
             value = more.next();
         }
         self.set(flag, value)
     }
 
     fn set(&mut self, flag: Flag, value: Option<String>) -> Result<(), RequestError> {
-        if flag.takes_value() != value.is_some() {
-            return Err(RequestError::Value(flag.name(), value));
+        let name = flag.name();
+        if flag.value().is_some() && value.is_none() {
+            return wrong(format!("--{name} needs a value"));
         }
-        let value = value.unwrap_or_default();
-        let wrong = || RequestError::Value(flag.name(), Some(value.clone()));
+        let given = value.as_deref().unwrap_or_default();
+        let odd = || RequestError::Wrong(format!("{} is nothing for --{name}", Quoted(given)));
         match flag {
+            Flag::Timeout => self.timeout = Some(duration(given).ok_or_else(odd)?),
+            Flag::Lines => self.lines = Some(given.parse().map_err(|_| odd())?),
+            _ if value.is_some() => return Err(odd()),
             Flag::NoWait => self.wait = false,
-            Flag::Timeout => self.timeout = Some(duration(&value).ok_or_else(wrong)?),
             Flag::Strict => self.strict = true,
             Flag::WithDependents => self.with_dependents = true,
             Flag::Force => self.force = true,
             Flag::Follow => self.follow = true,
-            Flag::Lines => self.lines = Some(value.parse().map_err(|_| wrong())?),
             Flag::Progress => self.progress = true,
         }
         Ok(())
@@ -220,11 +201,15 @@ impl Request {
     fn check(&mut self) -> Result<(), RequestError> {
         let spec = self.command.spec();
         match spec.takes {
-            Takes::Nothing => match self.names.pop() {
-                Some(word) => return Err(RequestError::Extra(spec.name, word)),
-                None => return Ok(()),
-            },
             Takes::Names => return Ok(()),
+            Takes::Nothing => {
+                return self.names.last().map_or(Ok(()), |word| extra(spec.name, word));
+            }
+            Takes::Level => {
+                let words = core::mem::take(&mut self.names);
+                self.level = words.first().map(|word| level(word)).transpose()?;
+                return words.get(1).map_or(Ok(()), |word| extra(spec.name, word));
+            }
             Takes::Signal if self.names.len() > 1 => {
                 if let Some(signal) = Signal::parse(&self.names[0]) {
                     self.signal = signal;
@@ -232,22 +217,14 @@ impl Request {
                 }
             }
             Takes::States => {
-                if let Some(wrong) = self.names.iter().find(|word| !word.contains('=')) {
-                    return Err(RequestError::State(wrong.clone()));
+                if let Some(odd) = self.names.iter().find(|word| !word.contains('=')) {
+                    return wrong(format!("{} is not NAME=STATE", Quoted(odd)));
                 }
-            }
-            Takes::Level => {
-                let mut words = core::mem::take(&mut self.names).into_iter();
-                self.level = words.next().map(|word| level(&word)).transpose()?;
-                return match words.next() {
-                    Some(word) => Err(RequestError::Extra(spec.name, word)),
-                    None => Ok(()),
-                };
             }
             Takes::SomeNames | Takes::Signal => {}
         }
         match self.names.is_empty() {
-            true => Err(RequestError::Missing(spec.name, "a name (or `all`)")),
+            true => wrong(format!("{} needs a name (or `all`)", spec.name)),
             false => Ok(()),
         }
     }
@@ -303,8 +280,13 @@ const LEVELS: [(&str, Level); 6] = [
 ];
 
 fn level(word: &str) -> Result<Level, RequestError> {
-    let found = LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-    found.map(|&(_, level)| level).ok_or_else(|| RequestError::Level(word.to_owned()))
+    match LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
+        Some(&(_, level)) => Ok(level),
+        None => {
+            let levels = LEVELS.map(|(name, _)| name).join(", ");
+            wrong(format!("{} is no log level: {levels}", Quoted(word)))
+        }
+    }
 }
 
 /// The word for a log level.

@@ -1,7 +1,7 @@
 //! The records of `logs`: the rings' lines, one a record. A line that is longer than a record may
 //! be comes in parts; what a slow reader missed is counted in a record of its own.
 
-use super::reply::Step;
+use super::reply::{Full, Step, Told, told};
 use super::view::View;
 use super::work::Logs;
 use crate::ctl::protocol::record::Buffer;
@@ -18,25 +18,24 @@ const PART: usize = 2048;
 pub fn step(logs: &mut Logs, view: &View, out: &mut Buffer) -> Step {
     for (id, position) in &mut logs.sent {
         let Some(ring) = (view.output)(*id) else { continue };
-        match line(&view.supervisor.label(*id), ring, position, !logs.follow, out) {
-            Step::Done => {}
-            step => return step,
+        match line(&view.supervisor.label(*id), ring, *position, !logs.follow, out) {
+            Ok(None) => {}
+            Ok(Some(next)) => {
+                *position = next;
+                return Step::Wrote;
+            }
+            Err(Full) => return Step::Full,
         }
     }
     if logs.follow { Step::Later } else { Step::Done }
 }
 
-/// Writes the line of `ring` at `position`. Done: there is none. An unfinished one counts only if
-/// `all`.
-pub fn line(label: &Label, ring: &Ring, position: &mut u64, all: bool, out: &mut Buffer) -> Step {
-    let (from, head, tail) = ring.since(*position);
-    if from > *position {
-        let lost = out.record().field("name", label).field("lost_bytes", from - *position);
-        if !lost.finish() {
-            return Step::Full;
-        }
-        *position = from;
-        return Step::Wrote;
+/// Writes the line of `ring` at `position`, if there is one. An unfinished one counts only if `all`.
+pub fn line(label: &Label, ring: &Ring, position: u64, all: bool, out: &mut Buffer) -> Told {
+    let (from, head, tail) = ring.since(position);
+    if from > position {
+        let lost = out.record().field("name", label).field("lost_bytes", from - position);
+        return told(lost.finish(), Some(from));
     }
     let mut bytes = [0; PART];
     let mut length = 0;
@@ -50,7 +49,7 @@ pub fn line(label: &Label, ring: &Ring, position: &mut u64, all: bool, out: &mut
         length += 1;
     }
     if !ended && length < PART && (length == 0 || !all) {
-        return Step::Done;
+        return Ok(None);
     }
     // Not in the middle of a character, if it is one.
     if !ended && length == PART {
@@ -58,11 +57,8 @@ pub fn line(label: &Label, ring: &Ring, position: &mut u64, all: bool, out: &mut
     }
     let part = (!ended).then_some("yes");
     let record = out.record().field("name", label).bytes("text", &bytes[..length]);
-    if !record.maybe("part", part).finish() {
-        return Step::Full;
-    }
-    *position = from + (length + usize::from(ended)) as u64;
-    Step::Wrote
+    let next = from + (length + usize::from(ended)) as u64;
+    told(record.maybe("part", part).finish(), Some(next))
 }
 
 fn boundary(bytes: &[u8]) -> usize {
@@ -100,7 +96,9 @@ mod tests {
 
     fn lines(ring: &Ring, mut position: u64, all: bool) -> String {
         let mut out = Buffer::new(64 * 1024);
-        while line(&WEB, ring, &mut position, all, &mut out) == Step::Wrote {}
+        while let Ok(Some(next)) = line(&WEB, ring, position, all, &mut out) {
+            position = next;
+        }
         String::from_utf8(out.pending().to_vec()).unwrap()
     }
 

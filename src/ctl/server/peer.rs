@@ -24,6 +24,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Bytes read from one client in one turn of the loop.
 const CHUNK: usize = 4096;
 
+const TOO_LONG: &str = "a request has at most 65536 bytes";
+const _: () = assert!(MAX_REQUEST == 65536);
+
 /// A connected client.
 #[derive(Debug)]
 pub struct Peer {
@@ -56,13 +59,8 @@ pub struct Peer {
 pub enum Input {
     /// A line, without its newline.
     Line(String),
-    /// A line that is not UTF-8.
-    NotText,
-    /// More than a request may have, without a newline so far. The rest of the line will be passed
-    /// over.
-    TooLong,
-    /// It half-closed the connection in the middle of a line.
-    Unfinished,
+    /// What can't be a request, and why.
+    Wrong(&'static str),
 }
 
 impl Peer {
@@ -145,27 +143,30 @@ impl Peer {
             return None; // the end of what was too long; the next line comes with the next turn
         }
         if line.len() >= MAX_REQUEST {
-            return Some(Input::TooLong);
+            return Some(Input::Wrong(TOO_LONG));
         }
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        Some(String::from_utf8(line).map_or(Input::NotText, Input::Line))
+        let text = String::from_utf8(line);
+        Some(text.map_or(Input::Wrong("a request is UTF-8"), Input::Line))
     }
 
+    /// What is to be said of input without a newline so far.
     fn no_line(&mut self) -> Option<Input> {
         self.scanned = self.input.len();
-        if self.scanned >= MAX_REQUEST || self.skipping {
-            self.input.clear();
-            self.scanned = 0;
-            return (!std::mem::replace(&mut self.skipping, true)).then_some(Input::TooLong);
-        }
-        if self.eof && !self.input.is_empty() {
-            self.input.clear();
-            self.scanned = 0;
-            return Some(Input::Unfinished);
-        }
-        None
+        let wrong = if self.scanned >= MAX_REQUEST || self.skipping {
+            // The rest of the line will be passed over.
+            let told = std::mem::replace(&mut self.skipping, true);
+            (!told).then_some(Input::Wrong(TOO_LONG))
+        } else if self.eof && !self.input.is_empty() {
+            Some(Input::Wrong("the request has no end"))
+        } else {
+            return None;
+        };
+        self.input.clear();
+        self.scanned = 0;
+        wrong
     }
 
     /// Sends what waits, as far as the socket takes it.
@@ -182,11 +183,6 @@ impl Peer {
             self.output.consume(usize::MAX);
             self.work = Work::Idle;
         }
-    }
-
-    /// Answers that this is no request. `code` is a word on the wire.
-    pub fn refuse(&mut self, code: &'static str, message: String) {
-        self.work = Work::Refused(code, message);
     }
 
     /// Says why, and lets it go once it has read that.

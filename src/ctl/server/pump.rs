@@ -3,8 +3,7 @@
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
-use super::wait::Waiter;
-use super::work::{Source, Verdict, Work};
+use super::work::{Reply, Verdict, What, Work};
 use crate::ctl::protocol::record::Buffer;
 use crate::exit::Code;
 
@@ -32,6 +31,11 @@ pub fn go_on(peer: &mut Peer, view: &View) {
                     return;
                 }
             }
+            Step::Lost(lost) => {
+                let message = format!("too slow; {lost} events lost");
+                peer.cut_off(view.now, Code::Failed.word(), &message);
+                return peer.flush();
+            }
             Step::Later | Step::Done => return peer.flush(),
         }
     }
@@ -42,73 +46,49 @@ pub fn go_on(peer: &mut Peer, view: &View) {
 fn advance(peer: &mut Peer, view: &View) -> Step {
     let output = &mut peer.output;
     match &mut peer.work {
-        Work::Idle | Work::Ordered => Step::Done,
-        Work::Ending => {
-            if !output.record().word("ok").finish() {
-                return Step::Full;
-            }
-            peer.work = Work::Ended;
-            Step::Done
-        }
-        Work::Ended => Step::Done,
-        Work::Refused(code, message) => {
-            let record = output.record().word("error").field("code", *code);
-            finish(record.field("message", reply::cut_message(message)).finish(), &mut peer.work)
-        }
-        Work::Reply(source, verdict) => match reply::step(source, view, output) {
-            Step::Done => {
-                let record = output.record();
-                let record = match verdict {
-                    Verdict::Ok => record.word("ok"),
-                    Verdict::Never => return Step::Later,
-                    Verdict::Error(code, message) => {
-                        let message = reply::cut_message(message);
-                        record.word("error").field("code", code.word()).field("message", message)
-                    }
-                };
-                finish(record.finish(), &mut peer.work)
-            }
+        Work::Idle | Work::Held => Step::Done,
+        Work::Reply(reply) => match reply::step(reply, view, output) {
+            Step::Done => match end(&reply.verdict, output) {
+                Ok(next) => {
+                    peer.work = next;
+                    Step::Done
+                }
+                Err(step) => step,
+            },
             step => step,
         },
-        Work::Events(subscription) => match reply::event(subscription, view, output) {
-            Ok(step) => step,
-            Err(lost) => {
-                let message = format!("too slow; {lost} events lost");
-                peer.cut_off(view.now, Code::Failed.word(), &message);
-                Step::Done
-            }
-        },
         Work::Wait(waiter) => {
-            if let Some(step) = progress(waiter, view, output) {
-                return step;
+            if let Some(next) = &mut waiter.progress {
+                match reply::event(&waiter.targets, next, view, output) {
+                    Step::Wrote => return Step::Wrote,
+                    // Progress is a courtesy: what is not read in time is left out.
+                    Step::Lost(lost) => *next += lost,
+                    Step::Full | Step::Later | Step::Done => {}
+                }
             }
             let Some(outcome) = waiter.outcome(view) else { return Step::Later };
-            let verdict = outcome.map_or_else(Verdict::from, |()| Verdict::Ok);
-            let output = matches!(verdict, Verdict::Error(Code::StartFailed, _));
+            let output = matches!(outcome, Err((Code::StartFailed, _)));
             let targets = waiter.targets.clone();
-            let source = Source::Status { targets, done: 0, line: None, output };
-            peer.work = Work::Reply(source, verdict);
+            peer.work = Work::Reply(Reply::of(What::Status { output }, targets, outcome.into()));
             Step::Wrote
         }
     }
 }
 
-/// Passes on a change that somebody who waits may want to see, if there is one.
-fn progress(waiter: &mut Waiter, view: &View, output: &mut Buffer) -> Option<Step> {
-    let progress = waiter.progress.as_mut()?;
-    match reply::event(progress, view, output) {
-        Ok(Step::Wrote) => return Some(Step::Wrote),
-        // Progress is a courtesy: what is not read in time is left out.
-        Err(lost) => progress.next += lost,
-        Ok(Step::Full | Step::Later | Step::Done) => {}
+/// Writes the last line and returns what comes after it, or why it is not written.
+fn end(verdict: &Verdict, output: &mut Buffer) -> Result<Work, Step> {
+    let record = output.record();
+    let record = match verdict {
+        Verdict::Ok | Verdict::Ending => record.word("ok"),
+        Verdict::Never => return Err(Step::Later),
+        Verdict::Error(code, message) => {
+            let message = reply::cut_message(message);
+            record.word("error").field("code", code).field("message", message)
+        }
+    };
+    match record.finish() {
+        true if *verdict == Verdict::Ending => Ok(Work::Held),
+        true => Ok(Work::Idle),
+        false => Err(Step::Full),
     }
-    None
-}
-
-fn finish(fit: bool, work: &mut Work) -> Step {
-    if !fit {
-        return Step::Full;
-    }
-    *work = Work::Idle;
-    Step::Done
 }

@@ -4,8 +4,7 @@
 use super::names::Targets;
 use super::output;
 use super::view::View;
-use super::wait::failure;
-use super::work::{About, Source, Subscription};
+use super::work::{Reply, What};
 use crate::ctl::protocol::record::Buffer;
 use crate::ctl::protocol::request::level_word;
 use crate::plan::{InstanceId, Kind, Plan, Service, ServiceId};
@@ -34,6 +33,8 @@ pub enum Step {
     Full,
     /// There is nothing now, but there may be later.
     Later,
+    /// So many events were not read in time.
+    Lost(u64),
     /// That was all.
     Done,
 }
@@ -44,60 +45,78 @@ impl Step {
     }
 }
 
-/// Writes the next record of `source`.
-pub fn step(source: &mut Source, view: &View, out: &mut Buffer) -> Step {
-    match source {
-        Source::Nothing => Step::Done,
-        Source::Manager(about) => {
-            let fit = manager(*about, view, out);
-            if fit {
-                *source = Source::Nothing;
-            }
-            Step::wrote(fit)
-        }
-        Source::Status { targets, done, line, output } => {
+/// The buffer has no room for the record.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Where the next record of the same subject begins; `None` if there is none.
+pub type Told = Result<Option<u64>, Full>;
+
+/// The record was written if it `fit`; then that is what comes.
+pub fn told(fit: bool, next: Option<u64>) -> Told {
+    if fit { Ok(next) } else { Err(Full) }
+}
+
+/// Writes the next record of a reply.
+pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
+    let Reply { what, own, targets, done, at, .. } = reply;
+    let told = match what {
+        What::Nothing => return Step::Done,
+        What::Events => return event(targets, at, view, out),
+        What::Logs(logs) => return output::step(logs, view, out),
+        What::Config if *own => config(None, *at, view, out),
+        _ if *own => told(manager(what, view, out), None),
+        _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };
-            status_step(id, view, out, done, line, *output)
+            let before = done.checked_sub(1).and_then(|before| targets.get(before));
+            instance(what, id, before, *at, view, out)
         }
-        Source::Pids(targets, done) => each(targets, done, |id| {
+    };
+    match told {
+        Err(Full) => return Step::Full,
+        Ok(Some(next)) => *at = next,
+        Ok(None) => {
+            *at = 0;
+            *done += usize::from(!std::mem::take(own));
+        }
+    }
+    Step::Wrote
+}
+
+/// One record of an instance, or of its service unless that was told with the one `before`.
+fn instance(
+    what: &What,
+    id: InstanceId,
+    before: Option<InstanceId>,
+    at: u64,
+    view: &View,
+    out: &mut Buffer,
+) -> Told {
+    let service_of = |id| view.supervisor.instance(id).service;
+    let service = service_of(id);
+    match what {
+        What::Status { output } => status_and_output(id, at, *output, view, out),
+        What::Why => match view.journal.of(id).nth(at as usize) {
+            Some(entry) => told(change(entry, view, out), Some(at + 1)),
+            // After its history comes what it is now.
+            None => told(status(id, view, out), None),
+        },
+        What::Pid => {
             let pid = view.supervisor.instance(id).pid;
             let name = view.supervisor.label(id);
-            pid.is_none_or(|pid| out.record().field("name", name).field("pid", pid).finish())
-        }),
-        Source::List(targets, done) => each_service(targets, done, view, |service, _| {
-            let record = out.record().field("name", &service.name);
-            let record = record.maybe("group", service.group()).field("type", kind_word(service));
-            record.field("instances", service.processes.len()).finish()
-        }),
-        Source::Tree(targets, done) => {
-            each_service(targets, done, view, |service, id| tree(service, id, view, out))
+            let write = |pid| out.record().field("name", name).field("pid", pid).finish();
+            told(pid.is_none_or(write), None)
         }
-        Source::Why(targets, done, told) => why(targets, done, told, view, out),
-        Source::Config(targets, done, line, bytes) => config(targets, done, line, bytes, view, out),
-        Source::Logs(logs) => output::step(logs, view, out),
+        _ if before.map(service_of) == Some(service) => Ok(None),
+        What::Config => config(Some(service), at, view, out),
+        What::Tree => told(tree(service, view, out), None),
+        _ => told(list(view.supervisor.plan().service(service), out), None),
     }
 }
 
-fn each(targets: &Targets, done: &mut usize, write: impl FnOnce(InstanceId) -> bool) -> Step {
-    let Some(id) = targets.get(*done) else { return Step::Done };
-    let fit = write(id);
-    *done += usize::from(fit);
-    Step::wrote(fit)
-}
-
-/// As [`each`], but only for the first of each service's instances that is meant.
-fn each_service(
-    targets: &Targets,
-    done: &mut usize,
-    view: &View,
-    write: impl FnOnce(&Service, ServiceId) -> bool,
-) -> Step {
-    let first = done.checked_sub(1).and_then(|before| targets.get(before));
-    let before = first.map(|id| view.supervisor.instance(id).service);
-    each(targets, done, |id| {
-        let service = view.supervisor.instance(id).service;
-        before == Some(service) || write(view.supervisor.plan().service(service), service)
-    })
+fn list(service: &Service, out: &mut Buffer) -> bool {
+    let record = out.record().field("name", &service.name).maybe("group", service.group());
+    record.field("type", kind_word(service)).field("instances", service.processes.len()).finish()
 }
 
 fn kind_word(service: &Service) -> &'static str {
@@ -107,35 +126,20 @@ fn kind_word(service: &Service) -> &'static str {
     }
 }
 
-fn status_step(
-    id: InstanceId,
-    view: &View,
-    out: &mut Buffer,
-    done: &mut usize,
-    line: &mut Option<u64>,
-    output: bool,
-) -> Step {
-    let Some(position) = line else {
-        let fit = status(id, view, out);
-        if fit {
-            let instance = view.supervisor.instance(id);
-            let ended = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
-            let failed = ended.contains(&instance.phase) && !view.supervisor.is_up(id);
-            let ring = (view.output)(id).filter(|_| output && failed);
-            *line = ring.map(|ring| output::tail(ring, output::LAST_LINES));
-            *done += usize::from(line.is_none());
-        }
-        return Step::wrote(fit);
+/// Its record, and if it has failed, its last output: from 1 on, `at` is a position in that, plus 1.
+fn status_and_output(id: InstanceId, at: u64, output: bool, view: &View, out: &mut Buffer) -> Told {
+    let ring = (view.output)(id);
+    let Some(position) = at.checked_sub(1) else {
+        let phase = view.supervisor.instance(id).phase;
+        let ended = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
+        let failed = ended.contains(&phase) && !view.supervisor.is_up(id);
+        let ring = ring.filter(|_| output && failed);
+        let tail = ring.map(|ring| output::tail(ring, output::LAST_LINES) + 1);
+        return told(status(id, view, out), tail);
     };
-    let wrote = (view.output)(id).map_or(Step::Done, |ring| {
-        output::line(&view.supervisor.label(id), ring, position, true, out)
-    });
-    if wrote == Step::Done {
-        *done += 1;
-        *line = None;
-        return Step::Wrote;
-    }
-    wrote
+    let Some(ring) = ring else { return Ok(None) };
+    let next = output::line(&view.supervisor.label(id), ring, position, true, out)?;
+    Ok(next.map(|position| position + 1))
 }
 
 fn millis(duration: Duration) -> u128 {
@@ -175,24 +179,24 @@ fn cut(text: &str, most: usize) -> &str {
     &text[..(0..=most.min(text.len())).rev().find(ends).unwrap_or(0)]
 }
 
-fn manager(about: About, view: &View, out: &mut Buffer) -> bool {
+/// One record about the manager itself.
+fn manager(what: &What, view: &View, out: &mut Buffer) -> bool {
     let record = out.record();
-    let record = match about {
-        About::Ping => record.field("pong", "yes").field("pid", view.pid),
-        About::Pid => record.field("name", "lar").field("pid", view.pid),
-        About::Level => record.field("level", level_word(view.level)),
-        About::Health { up, wanted } => {
+    let record = match what {
+        What::Ping => record.field("pong", "yes").field("pid", view.pid),
+        What::Level => record.field("level", level_word(view.level)),
+        What::Health { up, wanted } => {
             let healthy = record.field("healthy", yes_no(up == wanted));
             healthy.field("up", up).field("wanted", wanted)
         }
-        About::Version => {
+        What::Version => {
             let uptime = millis(view.now.since(view.started));
+            let started = millis(view.wall).saturating_sub(uptime);
+            let path = view.config_path.map(|path| cut(path, PIECE));
             let record = record.field("version", env!("CARGO_PKG_VERSION")).field("pid", view.pid);
-            let record = record.field("uptime_ms", uptime);
-            record
-                .field("started_ms", millis(view.wall).saturating_sub(uptime))
-                .maybe("config", view.config_path.map(|path| cut(path, PIECE)))
+            record.field("uptime_ms", uptime).field("started_ms", started).maybe("config", path)
         }
+        _ => record.field("name", "lar").field("pid", view.pid),
     };
     record.finish()
 }
@@ -214,15 +218,14 @@ impl std::fmt::Display for Names<'_> {
 /// It keeps the record within the buffer: 4 lists of 48 names of 64 bytes.
 const LISTED: usize = 48;
 
-fn tree(service: &Service, id: ServiceId, view: &View, out: &mut Buffer) -> bool {
-    let list = |ids: &[ServiceId]| ids.len().min(LISTED);
+fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
+    let supervisor = view.supervisor;
+    let service = supervisor.plan().service(id);
     let order = &service.order;
-    let mut instances = view.supervisor.instances_of(id);
     // The one that most needs a look stands for all.
-    let instance = instances
-        .find(|&id| !view.supervisor.is_up(id))
-        .or_else(|| view.supervisor.instances_of(id).next());
-    let state = instance.map(|id| view.supervisor.instance(id).phase.word());
+    let down = supervisor.instances_of(id).find(|&id| !supervisor.is_up(id));
+    let instance = down.or_else(|| supervisor.instances_of(id).next());
+    let state = instance.map(|id| supervisor.instance(id).phase.word());
     let mut record = out.record().field("name", &service.name).maybe("state", state);
     for (key, ids) in [
         ("requires", &order.requires),
@@ -230,33 +233,10 @@ fn tree(service: &Service, id: ServiceId, view: &View, out: &mut Buffer) -> bool
         ("after", &order.after),
         ("restart_with", &order.restart_with),
     ] {
-        let names = (!ids.is_empty()).then(|| Names(view.supervisor.plan(), &ids[..list(ids)]));
-        record = record.maybe(key, names);
+        let listed = &ids[..ids.len().min(LISTED)];
+        record = record.maybe(key, (!ids.is_empty()).then(|| Names(supervisor.plan(), listed)));
     }
     record.finish()
-}
-
-fn why(
-    targets: &Targets,
-    done: &mut usize,
-    told: &mut usize,
-    view: &View,
-    out: &mut Buffer,
-) -> Step {
-    let Some(id) = targets.get(*done) else { return Step::Done };
-    let fit = match view.journal.of(id).nth(*told) {
-        Some(entry) => change(entry, view, out),
-        // After its history comes what it is now.
-        None => {
-            let fit = status(id, view, out);
-            if fit {
-                (*done, *told) = (*done + 1, 0);
-            }
-            return Step::wrote(fit);
-        }
-    };
-    *told += usize::from(fit);
-    Step::wrote(fit)
 }
 
 /// The record of one change: of `events`, `why`, and of progress.
@@ -271,70 +251,39 @@ fn change(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
     record.field("cause", cause).finish()
 }
 
-fn config(
-    targets: &Targets,
-    done: &mut usize,
-    line: &mut usize,
-    bytes: &mut usize,
-    view: &View,
-    out: &mut Buffer,
-) -> Step {
-    // With `all`, index 0 is the manager's own part; the instances follow.
-    let own = usize::from(matches!(targets, Targets::All(_)));
-    let service = match done.checked_sub(own) {
-        None => None,
-        Some(index) => {
-            let Some(id) = targets.get(index) else { return Step::Done };
-            let service = view.supervisor.instance(id).service;
-            let before = index.checked_sub(1).and_then(|index| targets.get(index));
-            if before.is_some_and(|id| view.supervisor.instance(id).service == service) {
-                *done += 1;
-                return Step::Wrote;
-            }
-            Some(service)
-        }
-    };
-    // Made anew for every line: configurations are short, and looked at seldom.
+/// The record number `at` of a configuration.
+fn config(service: Option<ServiceId>, at: u64, view: &View, out: &mut Buffer) -> Told {
+    // Made anew for every record: configurations are short, and looked at seldom.
     let lines = (view.config)(service);
-    let Some(text) = lines.get(*line) else {
-        (*done, *line, *bytes) = (*done + 1, 0, 0);
-        return Step::Wrote;
-    };
-    let rest = text.get(*bytes..).unwrap_or_default();
-    let piece = cut(rest, PIECE);
-    let part = (piece.len() < rest.len()).then_some("yes");
-    let fit = out.record().field("line", piece).maybe("part", part).finish();
-    if fit && part.is_some() {
-        *bytes += piece.len();
-    } else if fit {
-        (*line, *bytes) = (*line + 1, 0);
-    }
-    Step::wrote(fit)
+    let mut records = lines.iter().flat_map(|line| pieces(line));
+    let Some((piece, more)) = records.nth(at as usize) else { return Ok(None) };
+    let record = out.record().field("line", piece).maybe("part", more.then_some("yes"));
+    told(record.finish(), Some(at + 1))
 }
 
-/// Writes the next change that a subscriber has not seen. `Err`: so many have fallen out of the
-/// journal.
-pub fn event(subscription: &mut Subscription, view: &View, out: &mut Buffer) -> Result<Step, u64> {
-    let oldest = view.journal.oldest();
-    if subscription.next < oldest {
-        return Err(oldest - subscription.next);
-    }
-    while let Some(entry) = view.journal.get(subscription.next) {
-        if subscription.targets.contains(entry.change.instance) {
-            let fit = change(entry, view, out);
-            subscription.next += u64::from(fit);
-            return Ok(Step::wrote(fit));
-        }
-        subscription.next += 1;
-    }
-    Ok(Step::Later)
-}
-
-/// Why `health` and `status` say no: the first that should be up and is not.
-pub fn first_down(view: &View, targets: &Targets) -> Option<String> {
-    targets.iter().find_map(|id| {
-        let instance = view.supervisor.instance(id);
-        let down = instance.wanted_up && !view.supervisor.is_up(id);
-        down.then(|| failure(view, id, &instance))
+/// A line in pieces that fit into a record, each with whether the line goes on.
+fn pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let piece = cut(line, PIECE);
+        rest = Some(&line[piece.len()..]).filter(|rest| !rest.is_empty());
+        Some((piece, rest.is_some()))
     })
+}
+
+/// Writes the next change of `targets`, from number `next` on.
+pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -> Step {
+    if let lost @ 1.. = view.journal.oldest().saturating_sub(*next) {
+        return Step::Lost(lost);
+    }
+    while let Some(entry) = view.journal.get(*next) {
+        if targets.contains(entry.change.instance) {
+            let fit = change(entry, view, out);
+            *next += u64::from(fit);
+            return Step::wrote(fit);
+        }
+        *next += 1;
+    }
+    Step::Later
 }

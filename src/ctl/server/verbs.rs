@@ -5,11 +5,10 @@
 use std::collections::VecDeque;
 
 use super::names::{Targets, resolve};
-use super::reply::first_down;
 use super::view::View;
-use super::wait::{Goal, Waiter, is_down};
-use super::work::{About, Logs, Source, Subscription, Verdict, Work};
-use super::{Order, output};
+use super::wait::{Goal, Waiter, failure, is_down};
+use super::work::{Logs, Reply, Verdict, What, Work};
+use super::{ClientId, Order, output};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::Request;
 use crate::exit::Code;
@@ -35,58 +34,63 @@ pub struct Turn<'a, 'v> {
     /// What the core will be told.
     pub inbox: &'a mut VecDeque<Event>,
     /// What the loop will be asked for.
-    pub order: &'a mut Option<Order>,
+    pub orders: &'a mut VecDeque<(ClientId, Order)>,
+    /// Whose request it is.
+    pub client: ClientId,
     /// The number of this request's events.
     pub ticket: Ticket,
 }
 
+impl Turn<'_, '_> {
+    fn tell(&mut self, instance: InstanceId, verb: Verb) {
+        self.inbox.push_back(Event::Order { instance, verb, ticket: self.ticket });
+    }
+
+    fn order(self, order: Order) -> Work {
+        self.orders.push_back((self.client, order));
+        Work::Held
+    }
+}
+
 /// Begins what is asked for.
-pub fn begin(request: &Request, turn: Turn) -> Result<Work, Refusal> {
+pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
     let view = turn.view;
-    let targets = match request.command {
-        Command::Wait => return wait(request, view),
-        _ => targets(request, view.supervisor)?,
-    };
-    let source = match request.command {
-        Command::Status => return Ok(status(request, targets, view)),
-        Command::Pid => return Ok(pid(request, targets, view)),
-        Command::Health => return Ok(health(targets, view)),
-        Command::Events => return Ok(events(request, targets, view)),
-        Command::Logs => return logs(request, targets, view),
+    if request.command == Command::Wait {
+        return wait(request, view);
+    }
+    let targets = targets(request, view.supervisor)?;
+    let of = |what| Reply::of(what, targets.clone(), Verdict::Ok);
+    let reply = match request.command {
         Command::Start | Command::Stop | Command::Restart => return act(request, targets, turn),
-        Command::Kill | Command::Reload => return signal(request, targets, turn),
+        Command::Kill | Command::Reload => signal(request, &targets, turn)?,
         Command::Clear => {
-            let ids: Vec<_> = targets.iter().collect();
-            push(&ids, Verb::Clear, turn.ticket, turn.inbox);
-            return Ok(done());
+            targets.iter().for_each(|id| turn.tell(id, Verb::Clear));
+            Reply::end(Verdict::Ok)
         }
         Command::Shutdown => {
             turn.inbox.push_back(Event::Shutdown);
-            return Ok(if request.wait { Work::Ending } else { done() });
+            Reply::end(if request.wait { Verdict::Ending } else { Verdict::Ok })
         }
-        Command::Reopen => return Ok(order(Order::Reopen, turn)),
+        Command::Reopen => return Ok(turn.order(Order::Reopen)),
         Command::LogLevel => match request.level {
-            Some(level) => return Ok(order(Order::LogLevel(level), turn)),
-            None => Source::Manager(About::Level),
+            Some(level) => return Ok(turn.order(Order::LogLevel(level))),
+            None => Reply::own(What::Level, Verdict::Ok),
         },
-        Command::List => Source::List(targets, 0),
-        Command::Why => Source::Why(targets, 0, 0),
-        Command::Tree => Source::Tree(targets, 0),
-        Command::Config => Source::Config(targets, 0, 0, 0),
-        Command::Ping => Source::Manager(About::Ping),
-        Command::Version => Source::Manager(About::Version),
-        Command::Wait => Source::Nothing,
+        Command::Ping => Reply::own(What::Ping, Verdict::Ok),
+        Command::Version => Reply::own(What::Version, Verdict::Ok),
+        Command::Health => health(targets, view),
+        Command::Pid => pid(request, targets, view),
+        Command::Status => status(request, targets, view),
+        Command::Events => events(request, targets, view),
+        Command::Logs => logs(request, targets, view)?,
+        Command::List => of(What::List),
+        Command::Why => of(What::Why),
+        Command::Tree => of(What::Tree),
+        // Who means everything means the manager's own part, too.
+        Command::Config => Reply { own: matches!(targets, Targets::All(_)), ..of(What::Config) },
+        Command::Wait => Reply::end(Verdict::Ok),
     };
-    Ok(Work::Reply(source, Verdict::Ok))
-}
-
-fn done() -> Work {
-    Work::Reply(Source::Nothing, Verdict::Ok)
-}
-
-fn order(order: Order, turn: Turn) -> Work {
-    *turn.order = Some(order);
-    Work::Ordered
+    Ok(Work::Reply(reply))
 }
 
 fn targets(request: &Request, supervisor: &Supervisor) -> Result<Targets, Refusal> {
@@ -97,76 +101,61 @@ fn targets(request: &Request, supervisor: &Supervisor) -> Result<Targets, Refusa
     resolve(supervisor, &request.names).map_err(|message| (code, message))
 }
 
-fn push(ids: &[InstanceId], verb: Verb, ticket: Ticket, inbox: &mut VecDeque<Event>) {
-    inbox.extend(ids.iter().map(|&instance| Event::Order { instance, verb, ticket }));
-}
-
 /// Of all, this is only a look; of named ones the verdict tells whether they are up.
-fn status(request: &Request, targets: Targets, view: &View) -> Work {
+fn status(request: &Request, targets: Targets, view: &View) -> Reply {
     let down = targets.iter().find(|&id| !view.supervisor.is_up(id));
-    let verdict = match down {
-        Some(id) if !request.names.is_empty() => {
-            let phase = view.supervisor.instance(id).phase.word();
-            Verdict::Error(Code::NotRunning, format!("{} is {phase}", view.supervisor.label(id)))
-        }
-        _ => Verdict::Ok,
-    };
-    Work::Reply(Source::Status { targets, done: 0, line: None, output: false }, verdict)
+    let down = down.filter(|_| !request.names.is_empty());
+    let verdict = down.map_or(Ok(()), |id| {
+        let phase = view.supervisor.instance(id).phase.word();
+        Err((Code::NotRunning, format!("{} is {phase}", view.supervisor.label(id))))
+    });
+    Reply::of(What::Status { output: false }, targets, verdict.into())
 }
 
-fn pid(request: &Request, targets: Targets, view: &View) -> Work {
+fn pid(request: &Request, targets: Targets, view: &View) -> Reply {
     if request.names.is_empty() {
-        return Work::Reply(Source::Manager(About::Pid), Verdict::Ok);
+        return Reply::own(What::Pid, Verdict::Ok);
     }
-    let without = targets.iter().find(|&id| view.supervisor.instance(id).pid.is_none());
-    let verdict = without.map_or(Verdict::Ok, |id| not_running(view.supervisor, id).into());
-    Work::Reply(Source::Pids(targets, 0), verdict)
+    let verdict = targets.iter().try_for_each(|id| has_process(view.supervisor, id));
+    Reply::of(What::Pid, targets, verdict.into())
 }
 
-impl From<Refusal> for Verdict {
-    fn from((code, message): Refusal) -> Verdict {
-        Verdict::Error(code, message)
-    }
+fn has_process(supervisor: &Supervisor, id: InstanceId) -> Result<(), Refusal> {
+    let instance = supervisor.instance(id);
+    let phase = instance.phase.word();
+    let refusal = || format!("{} has no process; it is {phase}", supervisor.label(id));
+    instance.pid.map(|_| ()).ok_or_else(|| (Code::NotRunning, refusal()))
 }
 
-fn not_running(supervisor: &Supervisor, id: InstanceId) -> Refusal {
-    let phase = supervisor.instance(id).phase.word();
-    (Code::NotRunning, format!("{} has no process; it is {phase}", supervisor.label(id)))
+fn health(targets: Targets, view: &View) -> Reply {
+    let supervisor = view.supervisor;
+    let wanted = || targets.iter().filter(|&id| supervisor.instance(id).wanted_up);
+    let up = wanted().filter(|&id| supervisor.is_up(id)).count() as u32;
+    // The first one says why.
+    let down = wanted().find(|&id| !supervisor.is_up(id));
+    let verdict = down.map_or(Ok(()), |id| Err((Code::Failed, failure(view, id))));
+    Reply::own(What::Health { up, wanted: wanted().count() as u32 }, verdict.into())
 }
 
-fn health(targets: Targets, view: &View) -> Work {
-    let (mut up, mut wanted) = (0, 0);
-    for id in targets.iter() {
-        let instance = view.supervisor.instance(id);
-        wanted += u32::from(instance.wanted_up);
-        up += u32::from(instance.wanted_up && view.supervisor.is_up(id));
-    }
-    let down = first_down(view, &targets);
-    let verdict = down.map_or(Verdict::Ok, |why| Verdict::Error(Code::Failed, why));
-    Work::Reply(Source::Manager(About::Health { up, wanted }), verdict)
-}
-
-fn events(request: &Request, targets: Targets, view: &View) -> Work {
+fn events(request: &Request, targets: Targets, view: &View) -> Reply {
     let next = view.journal.next();
-    let lines = u64::from(request.lines.unwrap_or(0));
     // Only those count that are meant: from the latest back.
-    let oldest = view.journal.oldest();
     let meant = |seq: &u64| {
         let entry = view.journal.get(*seq);
         entry.is_some_and(|entry| targets.contains(entry.change.instance))
     };
-    let replayed = (oldest..next).rev().filter(meant).take(lines as usize).last();
-    Work::Events(Subscription { targets, next: replayed.unwrap_or(next) })
+    let replayed = (view.journal.oldest()..next).rev().filter(meant);
+    let first = replayed.take(request.lines.unwrap_or(0) as usize).last();
+    Reply { at: first.unwrap_or(next), ..Reply::of(What::Events, targets, Verdict::Never) }
 }
 
-fn logs(request: &Request, targets: Targets, view: &View) -> Result<Work, Refusal> {
-    let mut sent = Vec::new();
-    for id in targets.iter() {
-        let Some(ring) = (view.output)(id) else { continue };
-        let lines = request.lines.or(request.follow.then_some(10));
-        let from = lines.map_or_else(|| ring.since(0).0, |lines| output::tail(ring, lines));
-        sent.push((id, from));
-    }
+fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
+    let lines = request.lines.or(request.follow.then_some(10));
+    let begin = |id| {
+        let ring = (view.output)(id)?;
+        Some((id, lines.map_or_else(|| ring.since(0).0, |lines| output::tail(ring, lines))))
+    };
+    let sent: Vec<_> = targets.iter().filter_map(begin).collect();
     if sent.is_empty() {
         let whose = targets.get(0).map(|id| view.supervisor.label(id).to_string());
         let whose = whose.unwrap_or_else(|| "nobody".to_owned());
@@ -174,14 +163,14 @@ fn logs(request: &Request, targets: Targets, view: &View) -> Result<Work, Refusa
         return Err((Code::Failed, message));
     }
     let verdict = if request.follow { Verdict::Never } else { Verdict::Ok };
-    Ok(Work::Reply(Source::Logs(Logs { sent, follow: request.follow }), verdict))
+    Ok(Reply::of(What::Logs(Logs { sent, follow: request.follow }), targets, verdict))
 }
 
-fn signal(request: &Request, targets: Targets, turn: Turn) -> Result<Work, Refusal> {
+fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply, Refusal> {
     let supervisor = turn.view.supervisor;
-    let mut events = Vec::new();
-    for instance in targets.iter() {
-        let service = supervisor.plan().service(supervisor.instance(instance).service);
+    let mut signals = Vec::new();
+    for id in targets.iter() {
+        let service = supervisor.plan().service(supervisor.instance(id).service);
         let signal = match request.command {
             Command::Reload => service.reload.ok_or_else(|| {
                 let message = format!("{}: no reload signal is configured", service.name);
@@ -189,13 +178,11 @@ fn signal(request: &Request, targets: Targets, turn: Turn) -> Result<Work, Refus
             })?,
             _ => request.signal,
         };
-        if supervisor.instance(instance).pid.is_none() {
-            return Err(not_running(supervisor, instance));
-        }
-        events.push(Event::Order { instance, verb: Verb::Kill(signal), ticket: turn.ticket });
+        has_process(supervisor, id)?;
+        signals.push((id, signal));
     }
-    turn.inbox.extend(events);
-    Ok(done())
+    signals.into_iter().for_each(|(id, signal)| turn.tell(id, Verb::Kill(signal)));
+    Ok(Reply::end(Verdict::Ok))
 }
 
 fn wait(request: &Request, view: &View) -> Result<Work, Refusal> {
@@ -218,33 +205,31 @@ fn wait(request: &Request, view: &View) -> Result<Work, Refusal> {
         return Err((Code::Usage, format!("{label} can't be in two states")));
     }
     wanted.dedup();
-    let (ids, goals) = wanted.into_iter().unzip();
     // No order is newer than this one: nothing supersedes a look.
-    Ok(waiter(request, Targets::Some(ids), goals, Ticket(u64::MAX), PATIENCE, view))
+    Ok(waiter(request, wanted, Ticket(u64::MAX), PATIENCE, view))
 }
 
 fn waiter(
     request: &Request,
-    targets: Targets,
-    goals: Vec<Goal>,
+    wanted: Vec<(InstanceId, Goal)>,
     ticket: Ticket,
     patience: Duration,
     view: &View,
 ) -> Work {
     let patience = request.timeout.unwrap_or(patience);
-    let progress = Subscription { targets: targets.clone(), next: view.journal.next() };
+    let (ids, goals) = wanted.into_iter().unzip();
     Work::Wait(Waiter {
-        targets,
+        targets: Targets::Some(ids),
         goals,
         ticket,
         deadline: view.now + patience,
         patience,
         strict: request.strict,
-        progress: request.progress.then_some(progress),
+        progress: request.progress.then(|| view.journal.next()),
     })
 }
 
-fn act(request: &Request, targets: Targets, turn: Turn) -> Result<Work, Refusal> {
+fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refusal> {
     let supervisor = turn.view.supervisor;
     let mut ids: Vec<InstanceId> = targets.iter().collect();
     let (verb, goal) = match request.command {
@@ -269,14 +254,13 @@ fn act(request: &Request, targets: Targets, turn: Turn) -> Result<Work, Refusal>
     if verb == Verb::Stop {
         ordered.reverse();
     }
-    push(&ordered, verb, turn.ticket, turn.inbox);
+    ordered.into_iter().for_each(|id| turn.tell(id, verb));
     if !request.wait {
-        return Ok(done());
+        return Ok(Work::Reply(Reply::end(Verdict::Ok)));
     }
     let patience = ids.iter().map(|&id| patience(supervisor, id, verb)).max();
-    let patience = patience.unwrap_or(PATIENCE);
-    let targets = Targets::Some(ids);
-    Ok(waiter(request, targets, vec![goal], turn.ticket, patience, turn.view))
+    let wanted = ids.into_iter().map(|id| (id, goal)).collect();
+    Ok(waiter(request, wanted, turn.ticket, patience.unwrap_or(PATIENCE), turn.view))
 }
 
 /// How long `verb` may take by the instance's own rules.

@@ -2,8 +2,8 @@
 //! loop; nothing is polled, and nothing is kept per instance but its number.
 
 use super::names::Targets;
+use super::verbs::Refusal;
 use super::view::View;
-use super::work::Subscription;
 use crate::exit::Code;
 use crate::plan::InstanceId;
 use crate::supervisor::{Cause, Instance, Phase, Ticket};
@@ -14,7 +14,7 @@ use crate::time::{Duration, Human, Instant};
 pub struct Waiter {
     /// For whom.
     pub targets: Targets,
-    /// For what, of each; the list is as long as `targets`, or holds one for all.
+    /// For what, of each; the list is as long as `targets`.
     pub goals: Vec<Goal>,
     /// The number of its order.
     pub ticket: Ticket,
@@ -24,8 +24,8 @@ pub struct Waiter {
     pub patience: Duration,
     /// Whether a stop by KILL is an error.
     pub strict: bool,
-    /// Changes that are sent meanwhile.
-    pub progress: Option<Subscription>,
+    /// The number of the next change to send meanwhile, if they are wanted.
+    pub progress: Option<u64>,
 }
 
 /// What is waited for.
@@ -60,24 +60,16 @@ pub fn is_down(instance: &Instance) -> bool {
     resting && instance.pid.is_none()
 }
 
-enum Progress {
-    Pending,
-    Reached,
-    Lost(Code, String),
-}
-
 impl Waiter {
     /// The outcome, if there is one: every instance is where it should be, or one can't get there
     /// any more.
-    pub fn outcome(&self, view: &View) -> Option<Result<(), (Code, String)>> {
+    pub fn outcome(&self, view: &View) -> Option<Result<(), Refusal>> {
         let mut pending = None;
-        for (index, id) in self.targets.iter().enumerate() {
-            match self.progress_of(view, id, self.goal(index)) {
-                Progress::Reached => {}
-                Progress::Pending => {
-                    pending.get_or_insert(id);
-                }
-                Progress::Lost(code, message) => return Some(Err((code, message))),
+        for (id, &goal) in self.targets.iter().zip(&self.goals) {
+            match self.reached(view, id, goal) {
+                Ok(true) => {}
+                Ok(false) => pending = pending.or(Some(id)),
+                Err(lost) => return Some(Err(lost)),
             }
         }
         let Some(id) = pending else { return Some(Ok(())) };
@@ -85,66 +77,52 @@ impl Waiter {
             let label = view.supervisor.label(id);
             let phase = view.supervisor.instance(id).phase.word();
             let after = Human(self.patience);
-            Err((
-                Code::TimedOut,
-                format!("{label} is still {phase} after {after}; the work goes on"),
-            ))
+            let message = format!("{label} is still {phase} after {after}; the work goes on");
+            Err((Code::TimedOut, message))
         })
     }
 
-    fn goal(&self, index: usize) -> Goal {
-        let goal = self.goals.get(index).or(self.goals.first());
-        goal.copied().unwrap_or(Goal::Up)
+    /// Whether an instance is where it should be; an error if it can't get there any more.
+    fn reached(&self, view: &View, id: InstanceId, goal: Goal) -> Result<bool, Refusal> {
+        let instance = view.supervisor.instance(id);
+        match goal {
+            Goal::Started => self.started(view, id, &instance),
+            Goal::Stopped => self.stopped(view, id, &instance),
+            Goal::In(phase) => Ok(instance.phase == phase),
+            Goal::Up => Ok(view.supervisor.is_up(id)),
+            Goal::Down => Ok(is_down(&instance)),
+        }
     }
 
-    fn progress_of(&self, view: &View, id: InstanceId, goal: Goal) -> Progress {
-        let supervisor = view.supervisor;
-        let instance = supervisor.instance(id);
-        let reached = match goal {
-            Goal::Started => return self.started(view, id, &instance),
-            Goal::Stopped => return self.stopped(view, id, &instance),
-            Goal::In(phase) => instance.phase == phase,
-            Goal::Up => supervisor.is_up(id),
-            Goal::Down => is_down(&instance),
-        };
-        if reached { Progress::Reached } else { Progress::Pending }
-    }
-
-    fn started(&self, view: &View, id: InstanceId, instance: &Instance) -> Progress {
+    fn started(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
         let label = view.supervisor.label(id);
         if instance.ticket > self.ticket && !instance.wanted_up {
-            let message = format!("{label}: a later order stops it");
-            return Progress::Lost(Code::Superseded, message);
+            return Err((Code::Superseded, format!("{label}: a later order stops it")));
         }
         if view.supervisor.shutting_down() {
-            let message = format!("{label}: the manager is ending");
-            return Progress::Lost(Code::Superseded, message);
+            return Err((Code::Superseded, format!("{label}: the manager is ending")));
         }
         match instance.phase {
-            _ if view.supervisor.is_up(id) => Progress::Reached,
-            Phase::Backoff if !died(view, id, instance.cause) => Progress::Pending,
+            _ if view.supervisor.is_up(id) => Ok(true),
+            Phase::Backoff if !died(view, id, instance.cause) => Ok(false),
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
-                Progress::Lost(Code::StartFailed, failure(view, id, instance))
+                Err((Code::StartFailed, failure(view, id)))
             }
-            Phase::Stopped | Phase::Waiting | Phase::Starting => Progress::Pending,
-            Phase::Running | Phase::Stopping => Progress::Pending,
+            Phase::Stopped | Phase::Waiting | Phase::Starting => Ok(false),
+            Phase::Running | Phase::Stopping => Ok(false),
         }
     }
 
-    fn stopped(&self, view: &View, id: InstanceId, instance: &Instance) -> Progress {
+    fn stopped(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
         let label = view.supervisor.label(id);
         if instance.ticket > self.ticket && instance.wanted_up {
-            let message = format!("{label}: a later order starts it");
-            return Progress::Lost(Code::Superseded, message);
+            return Err((Code::Superseded, format!("{label}: a later order starts it")));
         }
-        if !is_down(instance) {
-            return Progress::Pending;
+        let down = is_down(instance);
+        if down && self.strict && instance.forced {
+            return Err((Code::Forced, format!("{label}: it was stopped only by KILL")));
         }
-        if self.strict && instance.forced {
-            let message = format!("{label}: it was stopped only by KILL");
-            return Progress::Lost(Code::Forced, message);
-        }
-        Progress::Reached
+        Ok(down)
     }
 }
 
@@ -167,13 +145,11 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
 }
 
 /// `web: backoff: exit status 1 after 3s; next try in 400ms`.
-pub fn failure(view: &View, id: InstanceId, instance: &Instance) -> String {
-    let label = view.supervisor.label(id);
-    let (phase, cause) =
-        (instance.phase.word(), view.supervisor.describe_cause(id, instance.cause));
-    let mut text = format!("{label}: {phase}: {cause}");
-    if let Some(next) = instance.next {
-        text += &format!("; next try in {}", Human(next.since(view.now)));
-    }
-    text
+pub fn failure(view: &View, id: InstanceId) -> String {
+    let instance = view.supervisor.instance(id);
+    let (label, phase) = (view.supervisor.label(id), instance.phase.word());
+    let cause = view.supervisor.describe_cause(id, instance.cause);
+    let next = instance.next.map(|next| Human(next.since(view.now)));
+    let next = next.map(|next| format!("; next try in {next}")).unwrap_or_default();
+    format!("{label}: {phase}: {cause}{next}")
 }

@@ -1,0 +1,73 @@
+//! From a plan back to text: the manager's own part, in the syntax it is read in.
+//!
+//! What only the running manager finds out (which of the usual sockets it could have) is a comment here.
+
+use super::settings::POLICIES;
+use super::value::print_duration;
+use super::words;
+use crate::plan::{ExitPolicy, Level, Plan};
+use crate::time::Duration;
+
+/// The lines of `<lar>` and `<eventlog>`.
+pub fn settings_lines(plan: &Plan) -> Vec<String> {
+    let settings = &plan.settings;
+    let quoted = |text: &String| words::quote(text).replace('%', "%%");
+    let main = plan.services.iter().any(|service| service.main);
+    let usual = if main { ExitPolicy::Main } else { ExitPolicy::Critical };
+    let policy = settings.exit_policy.unwrap_or(usual);
+    let policy = POLICIES.iter().find(|(_, known)| *known == policy).map(|(name, _)| *name);
+    // Single-program mode waits for ever, which is nothing that could be written in a file.
+    let timeout = settings.shutdown_timeout.filter(|&timeout| timeout != Duration::MAX);
+    let rate = settings.spawn_rate.map_or("none".to_owned(), |rate| rate.to_string());
+    let pairs = [
+        ("socket-name", settings.socket.as_ref().map(quoted)),
+        ("socket-mode", Some(format!("{:03o}", settings.socket_mode))),
+        ("exit-policy", policy.map(str::to_owned)),
+        ("shutdown-timeout", timeout.map(print_duration)),
+        ("pid-file", settings.pid_file.as_ref().map(quoted)),
+        ("spawn-rate", Some(rate)),
+    ];
+    let mut lines = vec!["<lar>".to_owned()];
+    if settings.socket.is_none() {
+        lines.push("  # socket-name: the first of the usual places that can be used".to_owned());
+    }
+    lines.extend(pairs.into_iter().filter_map(|(key, value)| Some(format!("  {key} {}", value?))));
+    lines.push("</lar>".to_owned());
+    let level = format!("  level {}", level_word(plan.event_log.level));
+    lines.extend(["<eventlog>".to_owned(), level, "</eventlog>".to_owned()]);
+    lines
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Off => "off",
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Settings;
+
+    #[test]
+    fn the_managers_own_part_is_what_holds_not_only_what_was_said() {
+        let mut plan = Plan::default();
+        let lines = settings_lines(&plan);
+        assert!(lines.contains(&"  exit-policy critical".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"  socket-mode 600".to_owned()), "{lines:?}");
+        plan.settings = Settings {
+            socket: Some("/run/my lar".to_owned()),
+            shutdown_timeout: Some(Duration::from_secs(9)),
+            spawn_rate: None,
+            ..Settings::default()
+        };
+        let lines = settings_lines(&plan);
+        assert_eq!(lines[1], "  socket-name \"/run/my lar\"");
+        assert_eq!(lines[4..7], ["  shutdown-timeout 9s", "  spawn-rate none", "</lar>"]);
+    }
+}
