@@ -124,7 +124,8 @@ fn orphans_are_adopted_and_reaped_when_lar_is_not_pid_1() {
 /// Becomes a daemon of the second generation, which says so when it is there, and writes a file when it is asked to go.
 const DAEMON: &str = r#"
 mkfifo "$dir/up"
-(setsid sh -c '(setsid sh -c "trap \"echo bye >$dir/bye; exit\" TERM; echo up >$dir/up; while :; do sleep 1000 & wait; done" &) &' &)
+(setsid sh -c '(setsid sh -c "trap \"echo bye >$dir/bye; exit\" TERM
+    echo up >$dir/up; while :; do sleep 1000 & wait; done" &) &' &)
 read -r x <"$dir/up"; "#;
 
 /// The same, but deaf to TERM.
