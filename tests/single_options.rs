@@ -1,5 +1,5 @@
-//! The options of `lar [OPTIONS] -- PROGRAM` and their variables: which one counts, and what is said about mistakes. What
-//! they do: `tests/single.rs`.
+//! The options of `lar [OPTIONS] -- PROGRAM` and their variables: which one counts, and what is said about
+//! mistakes. What they do: `tests/single.rs`.
 
 #[path = "support/lar.rs"]
 mod lar;
