@@ -21,12 +21,6 @@ fn run(words: &[&str]) -> Answer {
     answer(Command::new(LAR).args(words))
 }
 
-/// The same, with these words before it and these variables.
-#[track_caller]
-fn run_with(variables: &[(&str, &str)], words: &[&str]) -> Answer {
-    answer(Command::new(LAR).args(words).envs(variables.iter().copied()))
-}
-
 /// Starts lar with these words in the background.
 fn start(words: &[&str]) -> Lar {
     let mut command = Command::new(LAR);
@@ -230,9 +224,8 @@ fn a_broken_pipe_of_the_program_is_not_lars() {
 
 #[test]
 fn signals_go_to_the_program_alone_or_to_its_group() {
-    let members = "trap 'echo main' HUP
-        (trap 'echo member' HUP; echo up; while :; do sleep 1000 & wait $!; done) &
-        while :; do wait; done";
+    let members = r#"trap 'echo main' HUP; (trap 'echo member' HUP; echo up; while :; do sleep 1000 & wait $!; done) &
+        while :; do wait; done"#;
     for (options, both) in [(&["--"][..], false), (&["-g", "--"], true), (&["--group", "--"], true)]
     {
         let words: Vec<&str> = options.iter().copied().chain(["bash", "-c", members]).collect();
@@ -456,55 +449,4 @@ fn environment_and_umask_are_the_programs_own() {
     assert_eq!(plain, under);
     let umask = format!("umask 0; ulimit -n 77; {LAR} -- sh -c 'umask; ulimit -n'");
     assert_eq!(answer(Command::new("sh").args(["-c", &umask])).out, "0000\n77\n");
-}
-
-#[test]
-fn every_option_has_a_variable_and_the_command_line_wins() {
-    let exit = |code: &str| format!("exit {code}");
-    run_with(&[("LAR_REMAP", "3:4")], &["--", "sh", "-c", &exit("3")]).expect(4);
-    run_with(&[("LAR_REMAP", "3:4")], &["--remap", "3:5", "--", "sh", "-c", &exit("3")]).expect(5);
-    let always = [("LAR_RESTART", "always"), ("LAR_BACKOFF", "none"), ("LAR_GIVE_UP", "after 2")];
-    let answer = run_with(&always, &["--", "sh", "-c", "echo run; exit 4"]).expect(4);
-    assert_eq!(answer.out, "run\nrun\n");
-    let answer = run_with(&always, &["--restart", "never", "--", "sh", "-c", "echo run; exit 4"]);
-    assert_eq!(answer.expect(4).out, "run\n");
-    let answer = run_with(&[("LAR_VERBOSE", "1")], &["--", "true"]).expect(0);
-    assert!(answer.err.contains("exit status 0"), "{answer:?}");
-    assert_eq!(run_with(&[("LAR_VERBOSE", "1")], &["--verbose=no", "--", "true"]).err, "");
-    // An empty variable is none.
-    let empty = ["GROUP", "REWRITE", "REMAP", "DRAIN", "GRACE", "RESTART", "BACKOFF", "GIVE_UP"];
-    let names: Vec<String> = empty.iter().map(|name| format!("LAR_{name}")).collect();
-    let empty: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
-    run_with(&empty, &["--", "sh", "-c", "exit 6"]).expect(6);
-}
-
-#[test]
-fn mistakes_are_named_and_nothing_is_started() {
-    for (words, message) in [
-        (&["--grop", "--", "echo"][..], "unknown option '--grop'; did you mean '--group'?"),
-        (&["-x", "--", "echo"], "unknown option '-x'"),
-        (&["--group", "echo"], "unexpected 'echo': the program comes after --"),
-        (&["--group"], "no program: the options are followed by -- PROGRAM"),
-        (&["--"], "no program after --"),
-        (&["--grace", "--", "echo"], "--grace needs a value: TIME"),
-        (&["--grace"], "--grace needs a value: TIME"),
-        (&["--grace", "soon", "--", "echo"], "--grace: `soon` is not a time"),
-        (&["--drain", "5", "--", "echo"], "--drain: "),
-        (&["--rewrite", "TERM", "--", "echo"], "--rewrite: 'TERM' is not FROM:TO"),
-        (&["--rewrite", "TERM:NOPE", "--", "echo"], "--rewrite: 'TERM:NOPE' is not FROM:TO"),
-        (&["--remap", "1:256", "--", "echo"], "--remap: '1:256' is not FROM:TO"),
-        (&["--group=perhaps", "--", "echo"], "--group: 'perhaps' is neither yes nor no"),
-        (&["--restart", "sometimes", "--", "echo"], "--restart: `sometimes` is none of"),
-        (&["--backoff", "often", "--", "echo"], "--backoff: `often` is none of"),
-        (&["--give-up", "soon", "--", "echo"], "--give-up: "),
-        (&["--healthy-after", "x", "--", "echo"], "--healthy-after: "),
-    ] {
-        let answer = run(words).expect(2);
-        assert!(answer.err.starts_with(&format!("lar: {message}")), "{words:?}: {answer:?}");
-        assert_eq!(answer.out, "", "{words:?}");
-    }
-    for (variable, value) in [("LAR_GRACE", "x"), ("LAR_GROUP", "x"), ("LAR_BACKOFF", "x")] {
-        let answer = run_with(&[(variable, value)], &["--", "echo"]).expect(2);
-        assert!(answer.err.starts_with(&format!("lar: {variable}: ")), "{answer:?}");
-    }
 }
