@@ -1,10 +1,10 @@
 //! When the manager ends, how, and with which exit code.
 
 use crate::exit::{Errno, Stage};
-use crate::plan::{ExitPolicy, InstanceId, KillMode, Plan};
+use crate::plan::{ExitPolicy, InstanceId, Plan};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Cause, SignalTarget, Verb};
+use crate::supervisor::event::{Action, Cause, Verb};
 use crate::supervisor::state::{Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -200,10 +200,7 @@ impl Supervisor {
         let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
         let service = self.service(id);
         let after_last = service.stop.rungs.len() + 1;
-        let target = match service.kill_mode {
-            KillMode::Mixed | KillMode::Group => SignalTarget::Group(pid),
-            KillMode::Process => SignalTarget::Process(pid),
-        };
+        let (_, target) = self.targets(id, pid);
         self.cancel_probe(id);
         let reason = Reason::Asked;
         let state = State::Stopping { pid, spawned, rung: after_last, until: None, reason };

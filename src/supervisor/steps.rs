@@ -1,6 +1,6 @@
 //! The moves between states: what `service` decides is done here, in one way each.
 
-use crate::exit::ExitStatus;
+use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, KillMode, Probe, ServiceId, Start};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
@@ -306,14 +306,7 @@ impl Supervisor {
         let State::Stopping { pid, rung, .. } = self.slots[id.index()].state else { return };
         let instead = self.ending.signal().filter(|_| rung == 0);
         let service = self.service(id);
-        let to_group = self.plan.settings.single.as_ref().is_some_and(|single| single.group);
-        let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
-        let (soft, hard) = match service.kill_mode {
-            KillMode::Mixed if !to_group => (process, group),
-            KillMode::Mixed | KillMode::Group => (group, group),
-            KillMode::Process if to_group => (group, group),
-            KillMode::Process => (process, process),
-        };
+        let (soft, hard) = self.targets(id, pid);
         let (due, wait) = match service.stop.rungs.get(rung) {
             Some(step) => (Some((soft, instead.unwrap_or(step.signal))), Some(step.wait)),
             None if service.stop.kill => (Some((hard, Signal::KILL)), None),
@@ -326,6 +319,19 @@ impl Supervisor {
         self.rearm(id);
         if let Some((target, signal)) = due {
             self.signal_for_stop(id, target, signal);
+        }
+    }
+
+    /// Who gets the rungs' signals, and who gets KILL.
+    pub(super) fn targets(&self, id: InstanceId, pid: Pid) -> (SignalTarget, SignalTarget) {
+        let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
+        if self.plan.settings.single.as_ref().is_some_and(|single| single.group) {
+            return (group, group);
+        }
+        match self.service(id).kill_mode {
+            KillMode::Mixed => (process, group),
+            KillMode::Group => (group, group),
+            KillMode::Process => (process, process),
         }
     }
 

@@ -5,6 +5,9 @@
 //! in their own way. A broken rule is a panic; each `assert` names the rule.
 
 #![allow(dead_code)] // each test binary uses its own part of it
+#[path = "pulled.rs"]
+mod pulled;
+
 use lar::exit::{ExitStatus, Pid};
 use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Start};
 use lar::signal::Signal;
@@ -13,6 +16,7 @@ use lar::supervisor::{
     Action, Cause, Change, Event, Phase, Role, SignalTarget, Supervisor, Ticket, Verb,
 };
 use lar::time::{Duration, Instant};
+use pulled::pulled_by;
 
 /// As in the core: how long the rest of a group is waited for.
 pub const CLEARING_MAX: Duration = Duration::from_secs(1);
@@ -70,6 +74,8 @@ pub struct Books {
     pub shadows: Vec<Shadow>,
     shut_at: Option<Instant>,
     kill_at: Option<Instant>,
+    /// What single-program mode was asked to end with.
+    end_signal: Option<Signal>,
     pub finished: Option<u8>,
     /// Whose main process has just ended.
     died: Option<InstanceId>,
@@ -98,6 +104,7 @@ impl Books {
             shadows,
             shut_at: None,
             kill_at: None,
+            end_signal: None,
             finished: None,
             died: None,
             tickets: 0,
@@ -144,6 +151,9 @@ impl Books {
         self.core.check_invariants();
         if self.core.shutting_down() && !begun {
             self.shut_at = Some(now);
+            if let Event::Forward { signal, .. } = event {
+                self.end_signal = Some(signal);
+            }
         } else if begun && self.kill_at.is_none() && self.is_overdue(event) {
             self.kill_at = Some(now);
         }
@@ -286,7 +296,7 @@ impl Books {
                 } else if *passed_on == Some((instance, signal)) && !self.first_rung(instance) {
                     *passed_on = None;
                 } else {
-                    self.audit_rung(instance, target, signal, event);
+                    self.audit_rung(instance, target, signal);
                 }
             }
             Action::Changed(change) => self.audit_change(change, event),
@@ -351,16 +361,18 @@ impl Books {
         self.wanted(on).next().is_none() || self.core.instances_of(on).any(rests)
     }
 
-    fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal, event: Event) {
+    fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {
         let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
         let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
         let service = self.service(id);
+        let all = self.plan.settings.single.as_ref().is_some_and(|single| single.group);
         let (soft, hard) = match service.kill_mode {
+            _ if all => (group, group),
             KillMode::Mixed => (process, group),
             KillMode::Group => (group, group),
             KillMode::Process => (process, process),
         };
-        let (ladder, now) = (service.stop.clone(), self.now);
+        let (ladder, now, instead) = (service.stop.clone(), self.now, self.end_signal);
         let shadow = &mut self.shadows[id.index()];
         if shadow.overdue {
             shadow.overdue = false;
@@ -376,8 +388,8 @@ impl Books {
         assert!(climb.due.is_some_and(|due| due <= now), "{signal} before its time");
         match ladder.rungs.get(climb.rung) {
             Some(rung) => {
-                let instead = matches!(event, Event::Forward { signal: s, .. } if s == signal);
-                assert!(signal == rung.signal || instead && climb.rung == 0, "{signal}");
+                let first = instead.filter(|_| climb.rung == 0);
+                assert_eq!(signal, first.unwrap_or(rung.signal));
                 assert_eq!(target, soft);
                 climb.due = Some(now + rung.wait);
                 climb.cont = signal != Signal::KILL && signal != Signal::CONT;
@@ -481,20 +493,4 @@ impl Books {
         let overdue = climb.due.is_some_and(|due| due <= self.now);
         assert!(!left || !overdue, "{}: a rung was forgotten", self.core.label(id));
     }
-}
-
-/// What starting `root` starts as well.
-fn pulled_by(plan: &Plan, root: ServiceId) -> Vec<ServiceId> {
-    let mut list = vec![root];
-    let mut at = 0;
-    while at < list.len() {
-        let order = &plan.service(list[at]).order;
-        for &next in order.requires.iter().chain(&order.wants) {
-            if !list.contains(&next) {
-                list.push(next);
-            }
-        }
-        at += 1;
-    }
-    list
 }

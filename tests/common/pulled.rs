@@ -1,0 +1,19 @@
+//! What comes up with a service.
+
+use lar::plan::{Plan, ServiceId};
+
+/// What starting `root` starts as well.
+pub fn pulled_by(plan: &Plan, root: ServiceId) -> Vec<ServiceId> {
+    let mut list = vec![root];
+    let mut at = 0;
+    while at < list.len() {
+        let order = &plan.service(list[at]).order;
+        for &next in order.requires.iter().chain(&order.wants) {
+            if !list.contains(&next) {
+                list.push(next);
+            }
+        }
+        at += 1;
+    }
+    list
+}
