@@ -19,7 +19,7 @@ export LAR_DEMO        := $(abspath $(DEMO))
 export LAR_DEMO_SOCKET := @lar-demo-$(shell id -u)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test check fmt image install clean help
+.PHONY: build run test latency check fmt image install clean help
 
 # Not position-independent: nothing to relocate at each start, so fewer pages of its own, and a smaller file.
 STATICALLY = -C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,-z,noseparate-code
@@ -41,6 +41,9 @@ run: ## run a demonstration in the foreground: four services and a one-shot
 
 test: ## run every test that can run here
 	$(CARGO) test
+
+latency: ## time kill -9 to the replacement's first instruction, beside a bare loop in C
+	$(CARGO) test --release --test latency
 
 check: ## look at the format, and let clippy look at the code
 	$(CARGO) fmt --check
