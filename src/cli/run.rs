@@ -14,8 +14,11 @@ const SHELL: &[char] = &['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', 
 pub fn main(args: Vec<OsString>) -> u8 {
     let mut text = String::new();
     for arg in args {
-        let arg = arg.to_string_lossy();
-        match section(&arg) {
+        let section = match arg.into_string() {
+            Ok(arg) => section(&arg),
+            Err(arg) => Err(format!("'{}' is not UTF-8", arg.to_string_lossy())),
+        };
+        match section {
             Ok(section) => text.push_str(&section),
             Err(message) => return usage_error(&message),
         }

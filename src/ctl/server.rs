@@ -23,7 +23,7 @@ mod wait;
 mod work;
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
@@ -213,6 +213,24 @@ impl Server {
                 if self.retry.is_some() {
                     self.retry = Some(view.now); // there is an fd again
                 }
+            }
+        }
+    }
+
+    /// The end as PID 1: closes every connection and gives the clients up to `patience` to leave. A client in our
+    /// own namespace is killed along with it, and whoever asked for the end would be told so. The one function
+    /// here that waits; call it when nothing else is left to do.
+    pub fn farewell(&mut self, patience: Duration) {
+        let start = std::time::Instant::now();
+        let closed =
+            |peer: &&mut Box<Peer>| peer.stream.shutdown(std::net::Shutdown::Write).is_ok();
+        for peer in self.peers.iter_mut().flatten().filter(closed) {
+            let mut gone = peer.stream.set_nonblocking(false).is_err();
+            while !gone {
+                let left = patience.saturating_sub(start.elapsed());
+                // A timeout of zero would mean "for ever", and is refused.
+                gone = peer.stream.set_read_timeout(Some(left)).is_err()
+                    || !matches!((&peer.stream).read(&mut [0; 64]), Ok(1..));
             }
         }
     }

@@ -23,6 +23,9 @@ const LAST_CHANCE: Duration = Duration::from_millis(500);
 /// How long lar waits after KILL: what is still there then hangs in the kernel.
 const AFTER_KILL: Duration = Duration::from_secs(2);
 
+/// How long PID 1 waits, last of all, for its control clients to leave: they only have to see the end and exit.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Where Kubernetes looks for the cause of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -149,6 +152,9 @@ impl Loop {
         }
         if let Some(file) = self.pid_file.take() {
             file.remove();
+        }
+        if let Some(server) = self.server.as_mut().filter(|_| boot::is_pid1()) {
+            server.farewell(FAREWELL);
         }
         code
     }

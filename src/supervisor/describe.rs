@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::exit::Stage;
-use crate::plan::InstanceId;
+use crate::plan::{InstanceId, Process};
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Cause, Change, Verb};
 use crate::time::Human;
@@ -72,8 +72,14 @@ impl fmt::Display for Why<'_> {
             Cause::Ready => f.write_str("ready"),
             Cause::SpawnFailed(stage, errno) => {
                 write!(f, "{stage}")?;
-                if stage == Stage::Exec {
-                    write!(f, " {}", self.program())?;
+                let process = self.process();
+                let path = match stage {
+                    Stage::Exec => process.and_then(|process| process.argv.first()),
+                    Stage::Directory => process.and_then(|process| process.directory.as_ref()),
+                    _ => None,
+                };
+                if let Some(path) = path {
+                    write!(f, " {path}")?;
                 }
                 write!(f, ": {errno} (stage {stage})")
             }
@@ -86,11 +92,10 @@ impl fmt::Display for Why<'_> {
 }
 
 impl Why<'_> {
-    /// The program's name as configured.
-    fn program(&self) -> &str {
+    /// What the plan has for this instance.
+    fn process(&self) -> Option<&Process> {
         let instance = self.supervisor.instance(self.instance);
         let processes = &self.supervisor.plan().service(instance.service).processes;
-        let process = processes.get(instance.number as usize - 1);
-        process.and_then(|process| process.argv.first()).map_or("", |word| word.as_str())
+        processes.get(instance.number as usize - 1)
     }
 }

@@ -102,6 +102,14 @@ pub fn saved() -> Saved {
     SAVED.get().copied().unwrap_or_else(|| Saved { mask: mask(), ignored: ignored() })
 }
 
+/// What lar ignores now: an exec would hand it on. Known without asking once [`take_over`] has run.
+pub(super) fn ignored_by_us() -> Set {
+    match SAVED.get() {
+        Some(saved) => saved.ignored.without(Signal::CHLD).with(Signal::PIPE),
+        None => ignored(),
+    }
+}
+
 /// Undoes [`take_over`] for a command that is no manager: Ctrl-C and a closed pipe end it as they
 /// end any program.
 pub fn give_back() {
@@ -143,7 +151,7 @@ pub(super) fn dispose(signal: Signal, handler: libc::sighandler_t) {
 }
 
 /// The signals that are ignored at this moment.
-pub(super) fn ignored() -> Set {
+fn ignored() -> Set {
     let ignored = |signal: &Signal| {
         let mut action: RawAction = [0; 8];
         let none = std::ptr::null::<RawAction>();

@@ -146,7 +146,7 @@ impl Spawner {
     pub fn new() -> Result<Spawner, Errno> {
         // SAFETY: this prctl takes plain numbers and touches no memory.
         let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) } == 1;
-        Ok(Spawner { stack: Stack::new()?, ignored: signals::ignored(), dumpable })
+        Ok(Spawner { stack: Stack::new()?, ignored: signals::ignored_by_us(), dumpable })
     }
 
     /// Starts a process. By the time it returns the program runs (`Vfork`), or is on its way
