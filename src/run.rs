@@ -53,6 +53,9 @@ const EVENTS: usize = 256;
 /// control socket waiting. The rest is done in the next turn, which comes at once.
 const REAPS: usize = 64;
 
+/// How many messages of one instance are read in a turn.
+const MESSAGES: usize = 16;
+
 /// How long a standard output that holds back is waited for at the very end, for the services' last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -103,6 +106,8 @@ struct Loop {
     pipes: Box<[(RawFd, bool)]>,
     /// Streams to be read in the next turn.
     ready: ReadyList,
+    /// Listeners to be heard in this turn, or in the next.
+    loud: ReadyList,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -161,8 +166,8 @@ impl Loop {
     /// How long the loop may sleep.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
-        let busy = serving.is_some_and(Server::busy) || self.reap_again || !self.ready.is_empty();
-        if busy {
+        let listed = !self.ready.is_empty() || !self.loud.is_empty();
+        if serving.is_some_and(Server::busy) || self.reap_again || listed {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -186,11 +191,16 @@ impl Loop {
                 Source::Signals => self.take_signals(),
                 Source::Output(stream) => self.ready.add(stream),
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
-                Source::Notify(index) => self.hear(index),
+                Source::Notify(index) => self.loud.add(index),
             }
         }
         if self.reap_again {
             self.reap();
+        }
+        for _ in 0..self.loud.len() {
+            if let Some(listener) = self.loud.next() {
+                self.hear(listener);
+            }
         }
         for _ in 0..self.ready.len() {
             if let Some(stream) = self.ready.next() {
@@ -240,19 +250,27 @@ impl Loop {
         }
     }
 
-    /// What an instance says of itself.
+    /// What an instance says of itself: a few messages, then it is the others' turn. Anybody may send to its socket.
     fn hear(&mut self, index: u32) {
         let Some((instance, listener)) = self.listeners.get_mut(index as usize) else { return };
-        loop {
+        let (mut ready, mut drained) = (false, false);
+        for _ in 0..MESSAGES {
             match listener.hear() {
-                notify::Heard::Ready => {
-                    self.inbox.push_back(Event::Notified { instance: *instance });
-                }
+                notify::Heard::Ready => ready = true,
                 notify::Heard::Other => {}
-                notify::Heard::Nothing => break,
+                notify::Heard::Nothing => {
+                    drained = true;
+                    break;
+                }
             }
         }
-        self.digest();
+        if !drained {
+            self.loud.add(index);
+        }
+        if ready {
+            self.inbox.push_back(Event::Notified { instance: *instance });
+            self.digest();
+        }
     }
 
     /// What is due by the clock.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod daemon;
 pub mod entry;
 pub mod fd;
+pub mod outlet;
 pub mod peer;
 pub mod pipe;
 pub mod reap;

@@ -185,3 +185,28 @@ fn an_event_log_goes_where_it_is_told_and_is_opened_anew() {
     assert_eq!(lar.shut_down(), 0);
     assert_eq!(lar.err.rest(), [] as [&str; 0]);
 }
+
+#[test]
+fn a_terminal_that_nobody_reads_does_not_hold_lar_up() {
+    // Once as any terminal, once as the controlling one of lar's own session.
+    for session in ["env", "setsid"] {
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let path = nix::unistd::ttyname(&terminal.slave).unwrap();
+        let wrap = |command: &mut Command| {
+            let mut outer = Command::new(session);
+            outer.args(["sh", "-c", "exec \"$0\" \"$@\" >$TERMINAL"]).env("TERMINAL", &path);
+            outer.arg(command.get_program()).args(command.get_args());
+            *command = outer;
+        };
+        let config = "<service noisy>\n program yes\n transcript stdout\n</service>\n";
+        let mut lar = Lar::run_in(Scratch::new(), "", config, wrap);
+        lar.wait("noisy=running");
+        // The terminal takes a few KiB; after that each write would sleep.
+        lar.err.until("its reader has stopped");
+        for _ in 0..50 {
+            lar.ask("ping").expect(0);
+        }
+        assert_eq!(lar.shut_down(), 0);
+        drop(terminal);
+    }
+}

@@ -18,6 +18,9 @@ use nix::unistd::geteuid;
 /// The longest message that is looked at, in bytes. systemd's own are far shorter.
 const MESSAGE: usize = 4096;
 
+/// How many stale messages are thrown away before a process is started.
+const RESET: usize = 1024;
+
 /// How much of a status is kept, in bytes: a line on a screen.
 const STATUS: usize = 128;
 
@@ -103,7 +106,12 @@ impl Listener {
 
     /// Forgets what a former process said, so that it can't speak for the next one.
     pub fn reset(&mut self) {
-        while self.receive().is_ok() {}
+        // The kernel queues a few hundred at most (max_dgram_qlen); whoever sends on meanwhile can't keep us here.
+        for _ in 0..RESET {
+            if self.receive().is_err() {
+                break;
+            }
+        }
         self.status.length = 0;
     }
 

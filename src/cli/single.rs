@@ -12,7 +12,7 @@ use super::{complain, manager, usage_error};
 use crate::config;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Ladder, Level, Plan, Process, Restart, Rung, Service, Session,
-    Setup, Single, Target,
+    Setup, Single, Spawn, Target,
 };
 use crate::run::{Start, run};
 use crate::signal::Signal;
@@ -144,7 +144,7 @@ struct Draft {
 
 /// `lar [OPTIONS] -- PROGRAM [ARGS]`.
 pub fn main(args: Vec<OsString>) -> u8 {
-    let plan = match read(args).and_then(|(draft, argv)| plan(draft, argv)) {
+    let mut plan = match read(args).and_then(|(draft, argv)| plan(draft, argv)) {
         Ok(plan) => plan,
         Err(message) => return usage_error(&message),
     };
@@ -154,6 +154,13 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
     let mut given = Given::collect();
     given.terminal = Terminal::open();
+    if given.terminal.is_some() {
+        // Between the hand-over of the terminal and the exec, Ctrl-Z stops the child; lar, which shares its memory
+        // with one made by vfork, would stand still along with it.
+        for service in &mut plan.services {
+            service.setup.spawn = Spawn::Fork;
+        }
+    }
     let control = plan.settings.socket.is_some();
     let (config_path, foreground, startup) = (None, true, None);
     leave_directory(&plan);

@@ -1,14 +1,16 @@
 //! Where lines of the event log end up. A write never waits.
 
 use std::fmt::Write as _;
-use std::io::{self, Stderr, Stdout, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 use nix::unistd::write;
 
 use super::form;
+use crate::sys::fd::Standard;
+use crate::sys::outlet::Outlet;
 use crate::sys::pipe;
 use crate::transcript::Stamp;
 
@@ -27,8 +29,8 @@ pub(super) struct Sink {
 
 #[derive(Debug)]
 enum Handle {
-    Stderr(Stderr),
-    Stdout(Stdout),
+    /// Standard output or error.
+    Own(Outlet),
     /// Opened by us, and not blocking.
     File(String, Option<OwnedFd>),
 }
@@ -37,8 +39,8 @@ impl Sink {
     /// `STDERR`, `STDOUT`, or a path. A file is not open yet.
     pub(super) fn new(path: &str) -> Sink {
         let handle = match path {
-            "STDERR" => Handle::Stderr(io::stderr()),
-            "STDOUT" => Handle::Stdout(io::stdout()),
+            "STDERR" => Handle::Own(Outlet::new(Standard::Error)),
+            "STDOUT" => Handle::Own(Outlet::new(Standard::Output)),
             _ => Handle::File(path.to_owned(), None),
         };
         Sink { handle, lost: 0, note: String::with_capacity(256) }
@@ -48,7 +50,7 @@ impl Sink {
     pub(super) fn path(&self) -> Option<&str> {
         match &self.handle {
             Handle::File(path, _) => Some(path),
-            Handle::Stderr(_) | Handle::Stdout(_) => None,
+            Handle::Own(_) => None,
         }
     }
 
@@ -91,20 +93,21 @@ impl Sink {
     }
 
     fn put(&self, bytes: &[u8]) -> Result<(), Errno> {
-        loop {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let result = match &self.handle {
-                Handle::File(_, Some(file)) => write(file, bytes),
+                Handle::File(_, Some(file)) => write(file, rest),
                 Handle::File(_, None) => Err(Errno::EBADF),
-                Handle::Stderr(stderr) if pipe::writable(stderr.as_fd(), 0) => write(stderr, bytes),
-                Handle::Stdout(stdout) if pipe::writable(stdout.as_fd(), 0) => write(stdout, bytes),
-                Handle::Stderr(_) | Handle::Stdout(_) => Err(Errno::EAGAIN),
+                Handle::Own(outlet) => outlet.write(rest),
             };
             match result {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
-                Ok(_) => return Ok(()),
+                Ok(0) => return Err(Errno::ENOSPC), // to go on would be to spin
+                Ok(count) => rest = rest.get(count..).unwrap_or(&[]),
             }
         }
+        Ok(())
     }
 }
 

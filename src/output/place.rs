@@ -6,9 +6,8 @@
 //! service.
 
 use std::fmt::Write as _;
-use std::io::{self, Stdout};
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
@@ -17,6 +16,8 @@ use nix::unistd::write;
 use super::notice::{News, Notices};
 use super::rotation::Rotation;
 use crate::plan::Rotate;
+use crate::sys::fd::Standard;
+use crate::sys::outlet::Outlet;
 use crate::sys::pipe;
 use crate::time::{Duration, Instant};
 use crate::transcript::frame::PAGE;
@@ -45,7 +46,7 @@ const CALM: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 enum Handle {
-    Stdout(Stdout),
+    Stdout(Outlet),
     File(Option<OwnedFd>),
 }
 
@@ -89,7 +90,7 @@ impl Place {
     pub(super) fn stdout(id: u32) -> Place {
         let held = Vec::with_capacity(PAGE);
         let path = "standard output".into();
-        Place { held, ..Place::new(id, path, Handle::Stdout(io::stdout())) }
+        Place { held, ..Place::new(id, path, Handle::Stdout(Outlet::new(Standard::Output))) }
     }
 
     /// A file; not open yet: see [`Place::open`].
@@ -386,10 +387,7 @@ impl Place {
             Handle::File(Some(file)) if self.regular => write(file, bytes),
             Handle::File(Some(file)) => write(file, atom(bytes)),
             Handle::File(None) => Err(Errno::EBADF),
-            Handle::Stdout(stdout) => match pipe::writable(stdout.as_fd(), 0) {
-                true => write(stdout, atom(bytes)),
-                false => Err(Errno::EAGAIN),
-            },
+            Handle::Stdout(stdout) => stdout.write(atom(bytes)),
         }
     }
 
@@ -402,7 +400,7 @@ impl Place {
     pub(super) fn hurry(&mut self, now: Instant, millis: i32) {
         self.next = now;
         if let (Handle::Stdout(stdout), true) = (&self.handle, self.ails()) {
-            pipe::writable(stdout.as_fd(), millis);
+            stdout.writable(millis);
         }
     }
 }

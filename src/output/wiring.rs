@@ -12,7 +12,7 @@ use super::place::Place;
 use super::stream::{HOLD, Standing, Stream};
 use super::{Desk, Output, StreamId, Wire};
 use crate::plan::{Format, OnFull, Plan, Process, Service, Target};
-use crate::sys::pipe;
+use crate::sys::{fd, pipe};
 use crate::time::Instant;
 use crate::transcript::{Frame, Framer, Page, Ring, Stamp};
 
@@ -181,9 +181,11 @@ impl<'a> Wiring<'a> {
         if !ways.iter().any(wanted) {
             return None;
         }
-        pipe::append("/dev/null")
-            .and_then(|null| pipe::restore(&null).map(|()| null))
-            .map_err(|errno| self.warnings.push(Warning::Null { errno }))
+        fd::null_device()
+            .map_err(|errno| {
+                let errno = Errno::from_raw(errno.0);
+                self.warnings.push(Warning::Null { errno });
+            })
             .ok()
     }
 

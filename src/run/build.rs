@@ -60,11 +60,7 @@ impl Loop {
         if single.as_ref().is_some_and(|single| single.job_control) {
             signals::announce_stops(true);
         }
-        if !boot::is_pid1()
-            && let Err(errno) = reap::become_subreaper()
-        {
-            warn!("orphans go to PID 1: can't become their reaper: {errno}");
-        }
+        adopt_orphans();
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = SignalFd::new().map_err(|errno| StartError::Kernel("signalfd", errno))?;
@@ -101,10 +97,12 @@ impl Loop {
             _null: null,
             output,
             probes: Probes::new(instances),
+            loud: ReadyList::new(listeners.len()),
             listeners,
             listener_of,
             server,
             ready: ReadyList::new(pipes.len()),
+
             pipes,
             lingering: Vec::with_capacity(instances),
             reap_again: false,
@@ -121,6 +119,15 @@ impl Loop {
             pid,
         };
         Ok((this, startup))
+    }
+}
+
+/// Whoever's parent ends becomes ours, as PID 1 has it anyway.
+fn adopt_orphans() {
+    if !boot::is_pid1()
+        && let Err(errno) = reap::become_subreaper()
+    {
+        warn!("orphans go to PID 1: can't become their reaper: {errno}");
     }
 }
 

@@ -26,6 +26,12 @@ const AFTER_KILL: Duration = Duration::from_secs(2);
 /// How long PID 1 waits, last of all, for its control clients to leave: they only have to see the end and exit.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// What each of the last waits has, however late it is.
+const AT_LEAST: Duration = Duration::from_millis(200);
+
+/// How often KILL is repeated: the list of who is left can miss somebody while others are on their way out.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Where Kubernetes looks for the cause of a container's end.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -37,7 +43,7 @@ pub(super) enum Rest {
     /// What is left was sent TERM; KILL comes then.
     Asked { code: u8, kill_at: Instant, told: BTreeSet<Pid> },
     /// What is left was sent KILL; it is not waited for any longer then.
-    Killed { code: u8, until: Instant },
+    Killed { code: u8, again: Instant, until: Instant },
     /// Nothing is left.
     Over { code: u8 },
 }
@@ -55,7 +61,7 @@ impl Rest {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match *self {
             Rest::Asked { kill_at, .. } => Some(kill_at),
-            Rest::Killed { until, .. } => Some(until),
+            Rest::Killed { again, until, .. } => Some(again.min(until)),
             Rest::NotYet | Rest::Over { .. } => None,
         }
     }
@@ -100,12 +106,20 @@ impl Loop {
         (now + grace).min(limit).max(now + grace.min(LAST_CHANCE))
     }
 
+    /// The end of a wait of at most `most`, which is cut short where the whole end has a limit: what comes after
+    /// it (the exit code, the last output) must still fit in.
+    fn end_by(&self, now: Instant, most: Duration) -> Instant {
+        let limit = self.supervisor.plan().settings.shutdown_timeout.unwrap_or(Duration::MAX);
+        let limit = self.ending_since.unwrap_or(now) + limit;
+        limit.clamp(now + AT_LEAST, now + most)
+    }
+
     /// Looks whether anything is left, and sends what is due.
     pub(super) fn go_on_ending(&mut self, now: Instant) {
         let (code, due) = match self.rest {
             Rest::NotYet | Rest::Over { .. } => return,
             Rest::Asked { code, kill_at, .. } => (code, now >= kill_at),
-            Rest::Killed { code, until } => (code, now >= until),
+            Rest::Killed { code, until, .. } => (code, now >= until),
         };
         if !reap::has_children() {
             self.rest = Rest::Over { code };
@@ -123,10 +137,14 @@ impl Loop {
             }
             (Rest::Asked { .. }, true) => {
                 info!("what is left did not go within its grace time; sending SIGKILL");
-                self.rest = Rest::Killed { code, until: now + AFTER_KILL };
+                let until = self.end_by(now, AFTER_KILL);
+                self.rest = Rest::Killed { code, again: now + AGAIN, until };
                 kill();
             }
-            (Rest::Killed { .. }, false) => kill(),
+            (Rest::Killed { again, .. }, false) => {
+                *again = now + AGAIN;
+                kill();
+            }
             (Rest::Killed { .. }, true) => {
                 warn!("some processes do not even go after SIGKILL; leaving without them");
                 self.rest = Rest::Over { code };
@@ -139,7 +157,9 @@ impl Loop {
     pub(super) fn end(mut self, code: u8) -> u8 {
         let up = Human(clock::now().since(self.started));
         info!("the manager ends with exit code {code}, after {up}");
-        self.output.close(LAST_WORDS, clock::now(), clock::wall());
+        let now = clock::now();
+        let patience = self.end_by(now, LAST_WORDS).since(now);
+        self.output.close(patience, now, clock::wall());
         self.report_output();
         // A container's first process has its parent outside, whether it is PID 1 or not.
         if std::os::unix::process::parent_id() == 0 {

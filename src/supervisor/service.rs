@@ -97,6 +97,8 @@ impl Supervisor {
         let slot = &mut self.slots[id.index()];
         let (wanted_up, status) = (slot.wanted_up, outcome.ok());
         slot.last_exit = status.or(slot.last_exit);
+        let timed_out =
+            matches!(slot.state, State::Stopping { reason: Reason::StartTimeout, .. }) && wanted_up;
         let (then, life) = match slot.state {
             State::Starting { spawned, .. } | State::Running { spawned, .. } => {
                 let life = if outcome.is_ok() { now.since(spawned) } else { Duration::ZERO };
@@ -127,16 +129,20 @@ impl Supervisor {
         if wanted_up {
             self.restart_companions(now, self.slots[id.index()].service);
         }
-        match (outcome, lingering) {
-            (Err((stage, errno)), _) => {
+        match outcome {
+            Err((stage, errno)) => {
                 self.go_on(now, id, not_at_once(now, then), Cause::SpawnFailed(stage, errno));
             }
-            (Ok(status), true) => {
+            Ok(status) => {
+                // How lar ended it says less than why.
+                let exited = Cause::Exited(status, life);
+                let cause = if timed_out { Cause::StartTimeout } else { exited };
                 let until = now + super::CLEARING_MAX;
-                let state = State::Clearing { until, then };
-                self.enter(now, id, state, Cause::Exited(status, life));
+                match lingering {
+                    true => self.enter(now, id, State::Clearing { until, then }, cause),
+                    false => self.go_on(now, id, then, cause),
+                }
             }
-            (Ok(status), false) => self.go_on(now, id, then, Cause::Exited(status, life)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! When the manager ends, how, and with which exit code.
 
-use crate::exit::{Errno, Stage};
+use crate::exit::{Errno, ExitStatus, Stage};
 use crate::plan::{ExitPolicy, InstanceId, Plan};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
@@ -242,6 +242,7 @@ impl Supervisor {
         }
         let main = self.instances().filter(|&id| self.service(id).main);
         let code = |id: InstanceId| match self.slots[id.index()].state {
+            state if state.process().is_some() => ExitStatus::killed(Signal::KILL).shell_code(),
             State::Exited { .. } | State::Failed => self.code_of(id),
             _ => self.slots[id.index()].last_exit.map_or(0, |status| status.shell_code()),
         };

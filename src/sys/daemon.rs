@@ -97,8 +97,13 @@ impl PidFile {
             .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
             .open(path);
         let line = format!("{}\n", own_pid());
-        let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
-        written.map(|()| PidFile { path: path.into() }).map_err(|error| errno_of(&error))
+        let mut file = opened.map_err(|error| errno_of(&error))?;
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            // Half a file would be believed.
+            let _ = fs::remove_file(path);
+            return Err(errno_of(&error));
+        }
+        Ok(PidFile { path: path.into() })
     }
 
     /// Removes it, if it still holds our pid: a successor's file is left alone.

@@ -6,6 +6,7 @@
 //! owned by anything.
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 
 use nix::fcntl::OFlag;
 
@@ -150,11 +151,19 @@ pub fn write(fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
 /// /dev/null, for reading and writing; without it, a pipe end that nobody answers, good for reading
 /// only.
 pub fn open_null() -> Result<OwnedFd, Errno> {
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
-    null.map(OwnedFd::from).or_else(|error| {
-        let (read, _) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|_| errno_of(&error))?;
+    null_device().or_else(|errno| {
+        let (read, _) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|_| errno)?;
         Ok(read)
     })
+}
+
+/// /dev/null, for reading and writing; ENODEV if what stands there is no device, as where somebody wrote to it
+/// before there was one.
+pub fn null_device() -> Result<OwnedFd, Errno> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| errno_of(&error))?;
+    let device = null.metadata().is_ok_and(|found| found.file_type().is_char_device());
+    if device { Ok(null.into()) } else { Err(Errno(libc::ENODEV)) }
 }
 
 /// A soft and a hard limit, as getrlimit(2) gives them.
