@@ -34,12 +34,18 @@ pub fn main() -> u8 {
     let first = args.first().map(|word| word.to_string_lossy().into_owned());
     match first.as_deref() {
         // One program, or one file, supervised: what a PID 1 is called with.
-        None | Some("-C" | "--configure" | "-d" | "--daemon") => manager::main(args),
+        None | Some("--configure" | "-d" | "--daemon" | "--foreground") => manager::main(args),
+        Some(word) if word.starts_with("-C") || word.starts_with("--configure=") => {
+            manager::main(args)
+        }
         Some("-h" | "--help") => print(USAGE),
         Some("-V" | "--version" | "version") => {
             print(&format!("lar {}\n", env!("CARGO_PKG_VERSION")))
         }
         Some(word) if word.starts_with('-') => single::main(args),
+        Some("run" | "check") if args.get(1).is_some_and(|it| it == "-h" || it == "--help") => {
+            print(USAGE)
+        }
         Some("run") => run::main(args.split_off(1)),
         Some(verb @ ("ctl" | "check" | "help")) => {
             // From here on lar is a command like any other: Ctrl-C and a closed pipe end it.

@@ -44,7 +44,7 @@ fn looking_has_the_exit_codes_of_the_table() {
     lar.ask("start --strict db").expect(15);
     lar.ask("pid shop:web").expect(3);
     lar.ask("health").expect(0);
-    lar.ask("reload db").expect(9);
+    lar.ask("reload db").expect(1);
     assert_eq!(lar.shut_down(), 0);
     lar.ask("status").expect(7);
 }

@@ -133,6 +133,20 @@ fn a_stop_is_answered_when_nothing_is_left() {
 }
 
 #[test]
+fn a_stop_is_superseded_by_the_start_of_who_requires_it() {
+    let mut world = World::new(vec![service("db", &[]), service("web", &[0])]);
+    world.verdict("stop web");
+    world.deaf = true;
+    let mut stopper = world.client();
+    stopper.send("lar1 stop db\n");
+    world.turns();
+    assert!(stopper.lines(&mut world).is_empty(), "it waits for the end of the process");
+    assert_eq!(world.ask("start --no-wait web"), ["ok"]);
+    let verdict = stopper.reply(&mut world).pop().unwrap();
+    assert_eq!(verdict, "error code=superseded message=\"db: a later order starts it\"");
+}
+
+#[test]
 fn a_stop_that_would_break_others_is_refused_unless_they_go_too() {
     let mut world = town();
     let verdict = world.verdict("stop db");
@@ -204,7 +218,7 @@ fn signals_go_only_to_what_runs_and_reload_only_where_it_is_configured() {
     assert_eq!(world.ask("reload nginx"), ["ok"]);
     assert!(world.supervisor.instance(world.id("nginx")).last_exit.is_some(), "the signal came");
     let verdict = world.verdict("reload plain");
-    assert_eq!(verdict, "error code=refused message=\"plain: no reload signal is configured\"");
+    assert_eq!(verdict, "error code=failed message=\"plain: no reload signal is configured\"");
     assert_eq!(world.ask("kill KILL plain"), ["ok"]);
     world.verdict("stop plain");
     let verdict = world.verdict("kill plain");

@@ -294,10 +294,12 @@ fn the_client_who_is_somebody_else() {
     use std::io::{Read, Write};
     let Ok(path) = std::env::var("LAR_TEST_SOCKET") else { return };
     let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
-    stream.write_all(b"lar1 ping\nlar1 stop web\nlar1 loglevel\nlar1 loglevel debug\n").unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    // Who is not let in may find the connection closed before, in between, or after.
+    let words = b"lar1 ping\nlar1 stop web\nlar1 loglevel\nlar1 loglevel debug\nlar1 config\n";
+    let _ = stream.write_all(words);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
     std::fs::write(std::env::var("LAR_TEST_REPLY").unwrap(), text).unwrap();
 }
 
@@ -342,11 +344,11 @@ fn the_credentials_decide_each_verb() {
         format!("error code=not-permitted message=\"you are not permitted to {verb}\"\n")
     };
     let (pong, level) = ("pong=yes pid=1\nok\n", "level=info\nok\n");
-    let (no_stop, no_level) = (refused("stop"), refused("loglevel"));
-    let nothing = [refused("ping"), no_stop.clone(), no_level.clone(), no_level.clone()].concat();
+    let (no_stop, no_level) = (refused("stop"), refused("loglevel") + &refused("config"));
+    let nothing = "error code=not-permitted message=\"nothing is permitted to you here\"\n";
     assert_eq!(ask(None), nothing);
     assert_eq!(ask(Some(Access::View)), [pong, &no_stop, level, &no_level].concat());
     let stopped = ask(Some(Access::Operate));
     assert!(stopped.contains("state=stopped") && stopped.ends_with(&no_level), "{stopped}");
-    assert!(ask(Some(Access::Admin)).ends_with("ok\nlevel=info\nok\nok\n"));
+    assert!(ask(Some(Access::Admin)).contains("ok\nlevel=info\nok\nok\n"));
 }

@@ -13,7 +13,7 @@ mod shell;
 mod tree;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use self::args::{Arguments, Layout};
@@ -30,6 +30,10 @@ const INTERRUPTED: u8 = 130;
 
 /// How much longer than `--timeout` the client waits for the manager to say that it timed out.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a manager may be silent that is asked for what it knows. It answers in the same turn of its loop:
+/// one that has not by now is stopped or stuck, and a script's health check must not hang with it.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Runs `lar ctl` with the arguments that follow these two words, and returns its exit code.
 pub fn run(words: Vec<OsString>) -> u8 {
@@ -86,10 +90,10 @@ fn converse(
 ) -> Result<u8, ClientError> {
     let mut connection = Connection::open(&places(arguments))?;
     let mut ear = Ear::open().map_err(|error| connection.broken(error))?;
-    connection.deadline =
-        request.timeout.and_then(|time| Instant::now().checked_add(time + SILENCE));
     connection.send(line)?;
     loop {
+        // Anew for each line: what a slow pager takes is not the manager's.
+        connection.deadline = patience(request).and_then(|time| Instant::now().checked_add(time));
         match connection.next(&mut ear)? {
             Line::Record(fields) => {
                 if printer.record(&fields).is_err() {
@@ -108,6 +112,17 @@ fn converse(
                 return Ok(code as u8);
             }
         }
+    }
+}
+
+/// How long the manager may be silent; `None`: for ever.
+fn patience(request: &Request) -> Option<Duration> {
+    use Command::{Config, Health, List, LogLevel, Pid, Ping, Status, Tree, Version, Why};
+    match request.command {
+        Ping | Health | Status | List | Pid | Why | Tree | Version | LogLevel | Config => {
+            Some(ANSWER)
+        }
+        _ => request.timeout.map(|time| time.saturating_add(SILENCE)),
     }
 }
 
@@ -131,7 +146,16 @@ fn lost(request: &Request, error: &ClientError) -> u8 {
             }
             INTERRUPTED
         }
-        ClientError::NoManager(_) => complain(Code::NoManager, &error.to_string()),
+        ClientError::NoManager(tried) => {
+            let denied = |it: &&(Place, io::Error)| it.1.kind() == ErrorKind::PermissionDenied;
+            match tried.iter().find(denied) {
+                Some((place, _)) => {
+                    let message = format!("you are not permitted to connect to {place}");
+                    complain(Code::NotPermitted, &message)
+                }
+                None => complain(Code::NoManager, &error.to_string()),
+            }
+        }
         // Nothing was cut short: this is how a stream of events ends.
         ClientError::Closed(_) if request.endless() => {
             complain(Code::NoManager, "the manager has ended")

@@ -17,7 +17,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] => print(super::USAGE),
+        [] | ["run" | "check"] => print(super::USAGE),
         ["config"] => config(None),
         ["config", key] => config(Some(key)),
         ["exit-codes"] => exit_codes(),

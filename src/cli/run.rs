@@ -10,6 +10,12 @@ use crate::exit::Code;
 /// What makes a command one for the shell: the rest is run as it is.
 const SHELL: &[char] = &['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '{', '~'];
 
+/// First words that only a shell understands.
+const BUILTIN: [&str; 13] = [
+    "cd", "exit", "exec", "export", ".", "set", "ulimit", "umask", "while", "for", "if", "until",
+    "trap",
+];
+
 /// Starts them all and waits for their end.
 pub fn main(args: Vec<OsString>) -> u8 {
     let mut text = String::new();
@@ -49,7 +55,8 @@ fn section(arg: &str) -> Result<String, String> {
         .split_once(": ")
         .ok_or_else(|| format!("'{arg}' is not 'NAME: COMMAND' (with a blank after the colon)"))?;
     let (name, command) = (name.trim(), command.trim());
-    let shell = command.contains(SHELL);
+    let first = command.split_whitespace().next().unwrap_or_default();
+    let shell = command.contains(SHELL) || first.contains('=') || BUILTIN.contains(&first);
     let command = command.replace('%', "%%");
     let shell = if shell { "  shell yes\n" } else { "" };
     Ok(format!("<service {name}>\n{shell}  program {command}\n</service>\n"))

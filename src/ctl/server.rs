@@ -42,13 +42,17 @@ use super::place::{Place, bare};
 
 use super::protocol::request::{Request, RequestError};
 use crate::exit::Code;
-use crate::plan::{Allow, Level, Settings};
+use crate::plan::{Access, Allow, Level, Settings};
 use crate::supervisor::{Event, Ticket};
 use crate::time::{Duration, Instant};
 
 /// How many clients are served at once. Each may cost 80 KiB and an fd, so all of them 2.5 MiB:
 /// bounded also when somebody opens connections and forgets them. The next one is told, and let go.
 pub const CLIENTS: usize = 32;
+
+/// How many of [`CLIENTS`] are kept for those who may do everything: whoever else is allowed something
+/// can't keep the operator out by connecting.
+const KEPT: usize = 4;
 
 /// How many of the loop's tokens the server uses: the listener's and one for each client.
 pub const TOKENS: usize = CLIENTS + 1;
@@ -253,7 +257,7 @@ impl Server {
         };
         let request = request.and_then(|request| {
             let name = request.command.spec().name;
-            match peer.access >= Some(request.access()) {
+            match peer.access >= request.access() {
                 true => Ok(request),
                 false => {
                     Err((Code::NotPermitted.word(), format!("you are not permitted to {name}")))
@@ -338,7 +342,14 @@ impl Server {
             warn!("control: can't accept a client: {}", bare(&error));
             return;
         }
-        let Some(slot) = self.peers.iter().position(Option::is_none) else {
+        let Some(access) = access::of(&stream, self.owner, &self.allow) else {
+            let code = Code::NotPermitted.word();
+            let _ =
+                writeln!(stream, "error code={code} message=\"nothing is permitted to you here\"");
+            return;
+        };
+        let slots = CLIENTS - if access == Access::Admin { 0 } else { KEPT };
+        let Some(slot) = self.peers.iter().take(slots).position(Option::is_none) else {
             let _ = stream.write(b"error code=failed message=\"too many clients\"\n");
             return;
         };
@@ -348,7 +359,6 @@ impl Server {
             warn!("control: can't watch a client: {}", bare(&error));
             return;
         }
-        let access = access::of(&stream, self.owner, &self.allow);
         self.serial += 1;
         self.peers[slot] = Some(Box::new(Peer::new(stream, access, self.serial)));
     }

@@ -40,6 +40,10 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     while let Some(word) = next(&mut parser, &mut arguments)? {
         arguments.words.push(word);
     }
+    // To the manager the verb comes first, wherever its options stand.
+    if let Some(verb) = arguments.words.iter().position(|word| !word.starts_with('-')) {
+        arguments.words[..=verb].rotate_right(1);
+    }
     Ok(arguments)
 }
 
@@ -125,6 +129,7 @@ mod tests {
     fn the_requests_options_are_passed_on_in_their_long_form() {
         assert_eq!(words("logs -fn5 web"), ["logs", "--follow", "--lines=5", "web"]);
         assert_eq!(words("stop --timeout 5s web"), ["stop", "--timeout=5s", "web"]);
+        assert_eq!(words("--timeout 5s stop web"), ["stop", "--timeout=5s", "web"]);
         assert_eq!(words("kill -9 web"), ["kill", "-9", "web"]);
         assert_eq!(words("kill -HUP web"), ["kill", "-HUP", "web"]);
         assert_eq!(words("stop --frce web"), ["stop", "--frce", "web"]);

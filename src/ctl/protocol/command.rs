@@ -130,7 +130,7 @@ commands! {
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
     Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
     Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
-    Config "config" "[NAME…]" Names View NONE; "the configuration as lar has understood it"
+    Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
     Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so"
     Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"

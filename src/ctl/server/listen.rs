@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
-    socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect,
+    getsockopt, listen, socket, sockopt,
 };
 
 use crate::ctl::place::{Place, bare};
@@ -103,7 +103,7 @@ impl Bound {
             .map_err(|error| unusable(error.into()))?;
         match bind(fd.as_raw_fd(), &address) {
             Ok(()) => {}
-            Err(nix::Error::EADDRINUSE) if !elsewhere(&address) => {
+            Err(nix::Error::EADDRINUSE) if !strange(&address) => {
                 return Err(BindError::Taken(place.clone()));
             }
             Err(error) => return Err(unusable(error.into())),
@@ -169,11 +169,14 @@ fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether the owner of an abstract `address` is out of sight, in another pid namespace: the
-/// containers of a pod share these names, and each may have its own manager.
-fn elsewhere(address: &UnixAddr) -> bool {
+/// Whether the owner of an abstract `address` is none of ours. It may be out of sight, in another pid
+/// namespace: the containers of a pod share these names, and each may have its own manager. Or it is
+/// another user's: anybody can take a name, and must not keep a manager from starting with that.
+fn strange(address: &UnixAddr) -> bool {
     let Ok(Some(fd)) = call(address) else { return false };
-    getsockopt(&fd, sockopt::PeerCredentials).is_ok_and(|peer| peer.pid() == 0)
+    let own = [0, nix::unistd::geteuid().as_raw()];
+    let strange = |peer: UnixCredentials| peer.pid() == 0 || !own.contains(&peer.uid());
+    getsockopt(&fd, sockopt::PeerCredentials).is_ok_and(strange)
 }
 
 /// Removes what a dead manager left at `path`, but nothing that is not a socket.

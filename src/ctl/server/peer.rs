@@ -33,7 +33,7 @@ pub struct Peer {
     /// Its socket; not blocking.
     pub stream: UnixStream,
     /// What it may do; `None`: nothing.
-    pub access: Option<Access>,
+    pub access: Access,
     /// What is being done for it.
     pub work: Work,
     /// What it is to get.
@@ -65,7 +65,7 @@ pub enum Input {
 
 impl Peer {
     /// A client that has just connected.
-    pub fn new(stream: UnixStream, access: Option<Access>, serial: u64) -> Peer {
+    pub fn new(stream: UnixStream, access: Access, serial: u64) -> Peer {
         Peer {
             stream,
             access,

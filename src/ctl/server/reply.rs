@@ -1,5 +1,6 @@
 //! The records of replies, produced one by one as the client's buffer has room. Nothing here
-//! allocates in proportion to a reply, and nothing is computed before it can be sent.
+//! allocates in proportion to a reply (but `config`, for one service at a time), and nothing is
+//! computed before it can be sent.
 
 use super::names::Targets;
 use super::output;
@@ -59,17 +60,17 @@ pub fn told(fit: bool, next: Option<u64>) -> Told {
 
 /// Writes the next record of a reply.
 pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
-    let Reply { what, own, targets, done, at, .. } = reply;
+    let Reply { what, own, targets, done, at, pieces, .. } = reply;
     let told = match what {
         What::Nothing => return Step::Done,
         What::Events => return event(targets, at, view, out),
         What::Logs(logs) => return output::step(logs, view, out),
-        What::Config if *own => config(None, *at, view, out),
+        What::Config if *own => config(None, *at, pieces, view, out),
         _ if *own => told(manager(what, view, out), None),
         _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };
             let before = done.checked_sub(1).and_then(|before| targets.get(before));
-            instance(what, id, before, *at, view, out)
+            instance(what, id, before, *at, pieces, view, out)
         }
     };
     match told {
@@ -77,6 +78,7 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         Ok(Some(next)) => *at = next,
         Ok(None) => {
             *at = 0;
+            pieces.clear();
             *done += usize::from(!std::mem::take(own));
         }
     }
@@ -89,6 +91,7 @@ fn instance(
     id: InstanceId,
     before: Option<InstanceId>,
     at: u64,
+    pieces: &mut Vec<(String, bool)>,
     view: &View,
     out: &mut Buffer,
 ) -> Told {
@@ -108,7 +111,7 @@ fn instance(
             told(pid.is_none_or(write), None)
         }
         _ if before.map(service_of) == Some(service) => Ok(None),
-        What::Config => config(Some(service), at, view, out),
+        What::Config => config(Some(service), at, pieces, view, out),
         What::Tree => told(tree(service, view, out), None),
         _ => told(list(view.supervisor.plan().service(service), out), None),
     }
@@ -251,18 +254,26 @@ fn change(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
     record.field("cause", cause).finish()
 }
 
-/// The record number `at` of a configuration.
-fn config(service: Option<ServiceId>, at: u64, view: &View, out: &mut Buffer) -> Told {
-    // Made anew for every record: configurations are short, and looked at seldom.
-    let lines = (view.config)(service);
-    let mut records = lines.iter().flat_map(|line| pieces(line));
-    let Some((piece, more)) = records.nth(at as usize) else { return Ok(None) };
+/// The record number `at` of a configuration, whose `pieces` are made with the first one.
+fn config(
+    service: Option<ServiceId>,
+    at: u64,
+    pieces: &mut Vec<(String, bool)>,
+    view: &View,
+    out: &mut Buffer,
+) -> Told {
+    if at == 0 && pieces.is_empty() {
+        let lines = (view.config)(service);
+        let cut = lines.iter().flat_map(|line| in_pieces(line));
+        pieces.extend(cut.map(|(piece, more)| (piece.to_owned(), more)));
+    }
+    let Some((piece, more)) = pieces.get(at as usize) else { return Ok(None) };
     let record = out.record().field("line", piece).maybe("part", more.then_some("yes"));
     told(record.finish(), Some(at + 1))
 }
 
 /// A line in pieces that fit into a record, each with whether the line goes on.
-fn pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
+fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest.take()?;

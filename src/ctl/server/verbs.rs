@@ -174,7 +174,7 @@ fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply,
         let signal = match request.command {
             Command::Reload => service.reload.ok_or_else(|| {
                 let message = format!("{}: no reload signal is configured", service.name);
-                (Code::Refused, message)
+                (Code::Failed, message)
             })?,
             _ => request.signal,
         };

@@ -115,7 +115,9 @@ impl Waiter {
 
     fn stopped(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
         let label = view.supervisor.label(id);
-        if instance.ticket > self.ticket && instance.wanted_up {
+        // From its own order on it is not wanted up, unless somebody wants it again: by name, or because
+        // what requires it is started.
+        if instance.ticket >= self.ticket && instance.wanted_up {
             return Err((Code::Superseded, format!("{label}: a later order starts it")));
         }
         let down = is_down(instance);

@@ -32,6 +32,8 @@ pub struct Reply {
     pub done: usize,
     /// Where the next record of the current one begins; each kind of reply has its own count, from 0.
     pub at: u64,
+    /// The configuration that is being told, in pieces; whether the line goes on after each.
+    pub pieces: Vec<(String, bool)>,
     /// The last line.
     pub verdict: Verdict,
 }
@@ -49,7 +51,7 @@ impl Reply {
 
     /// Something about instances.
     pub fn of(what: What, targets: Targets, verdict: Verdict) -> Reply {
-        Reply { what, own: false, targets, done: 0, at: 0, verdict }
+        Reply { what, own: false, targets, done: 0, at: 0, pieces: Vec::new(), verdict }
     }
 }
 
