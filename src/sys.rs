@@ -21,11 +21,6 @@ pub mod users;
 
 use crate::exit::Errno;
 
-/// The text for an errno, from a table: no allocation, and no locale as strerror(3) has.
-pub fn errno_text(errno: Errno) -> &'static str {
-    nix::errno::Errno::from_raw(errno.0).desc()
-}
-
 /// The errno of an I/O error that came from the kernel; EIO for one that std made up.
 pub fn errno_of(error: &std::io::Error) -> Errno {
     Errno(error.raw_os_error().unwrap_or(libc::EIO))

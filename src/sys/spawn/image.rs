@@ -171,11 +171,6 @@ impl Image {
         })
     }
 
-    /// Replaces what becomes of fds 0, 1 and 2.
-    pub fn set_stdio(&mut self, stdio: [RawFd; 3]) {
-        self.stdio = stdio;
-    }
-
     /// Why the last child of `Spawn::Fork` ended before it became its program; to be asked when it
     /// has exited. `None` if it did become it, and always with `Spawn::Vfork`, where the spawn
     /// itself tells.
