@@ -2,13 +2,17 @@
 
 pub mod check;
 pub mod ctl;
+pub mod dumb_init;
 pub mod help;
 pub mod machine;
 pub mod manager;
 pub mod run;
 pub mod single;
+pub mod tini;
+pub mod zdaemon;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::exit::Code;
 
@@ -22,15 +26,44 @@ usage:
   lar run 'NAME: COMMAND'...         supervise several commands without a file
   lar ctl [VERB [NAME...]]           look at and steer a running manager
   lar check FILE                     look for errors in a file
+  lar zdaemon|tini|dumb-init ...     stand in for that program; so does a link to lar that is called so
   lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl
 
 Without arguments, the file is /etc/lar.conf.
 `lar help options` lists the options of the first form.
 ";
 
+/// A program that lar stands in for: its `main` gets the name it was called by, for messages, and the arguments.
+type Personality = fn(String, Vec<OsString>) -> u8;
+
+/// Which program lar is when it is called `name`, by a link or as `lar NAME`.
+fn personality(name: &str) -> Option<Personality> {
+    match name {
+        "zdaemon" | "zdctl" | "zdrun" => Some(zdaemon::main),
+        "tini" | "tini-static" | "docker-init" => Some(tini::main),
+        "dumb-init" => Some(dumb_init::main),
+        _ => None,
+    }
+}
+
+/// The last part of the name that lar was called by.
+fn called(name: &OsStr) -> String {
+    let name = Path::new(name).file_name().unwrap_or_default();
+    name.to_string_lossy().trim_end_matches(".py").to_owned()
+}
+
 /// The whole program; its exit code.
 pub fn main() -> u8 {
-    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let mut args: Vec<OsString> = args.collect();
+    if let Some(main) = personality(&called(&name)) {
+        return main(name.to_string_lossy().into_owned(), args);
+    }
+    if let Some(main) = args.first().and_then(|word| personality(word.to_str()?)) {
+        let name = args.remove(0).to_string_lossy().into_owned();
+        return main(name, args);
+    }
     let first = args.first().map(|word| word.to_string_lossy().into_owned());
     match first.as_deref() {
         // One program, or one file, supervised: what a PID 1 is called with.
@@ -68,7 +101,7 @@ fn hint(word: &str) -> String {
     if let Some(near) = near {
         return format!("unknown command '{word}'; did you mean '{near}'?");
     }
-    match std::path::Path::new(word).is_file() && word.ends_with(".conf") {
+    match Path::new(word).is_file() && word.ends_with(".conf") {
         true => format!("to supervise the services of a file: lar -C {word}"),
         false => format!("unknown command '{word}'; to run a program: lar -- {word}"),
     }

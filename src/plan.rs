@@ -6,6 +6,7 @@
 
 mod output;
 mod rules;
+mod runner;
 mod setup;
 
 use core::fmt;
@@ -15,6 +16,7 @@ use crate::signal::Signal;
 use crate::time::Duration;
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
+pub use runner::Runner;
 pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
 
 /// Everything a manager is to do.
@@ -308,6 +310,8 @@ pub struct Settings {
     pub spawn_rate: Option<u32>,
     /// Single-program mode.
     pub single: Option<Single>,
+    /// zdaemon's options: the manager of a `<runner>`, which ends with its program, also when that is stopped.
+    pub runner: Option<Box<Runner>>,
 }
 
 impl Default for Settings {
@@ -323,6 +327,7 @@ impl Default for Settings {
             directory: None,
             spawn_rate: Some(1000),
             single: None,
+            runner: None,
         }
     }
 }

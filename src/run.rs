@@ -19,6 +19,7 @@ mod reaper;
 mod rest;
 mod signals;
 mod token;
+pub mod voice;
 
 use std::collections::VecDeque;
 use std::os::fd::{OwnedFd, RawFd};
@@ -45,6 +46,7 @@ pub use build::StartError;
 use ready::ReadyList;
 use rest::Rest;
 use token::Source;
+use voice::{Note, Voice};
 
 /// How many readiness reports are taken from epoll at a time: what is more comes in the next turn.
 const EVENTS: usize = 256;
@@ -75,6 +77,8 @@ pub struct Start {
     pub given: Given,
     /// Fds that lar was given for its program (single-program mode).
     pub inherited: Vec<OwnedFd>,
+    /// Whose words it speaks, if not lar's own.
+    pub voice: Option<Box<dyn Voice>>,
 }
 
 /// The programs of one instance.
@@ -119,6 +123,7 @@ struct Loop {
     /// Whether the end was asked for twice.
     impatient: bool,
     given: Rc<Given>,
+    voice: Option<Box<dyn Voice>>,
     level: Level,
     started: Instant,
     config_path: Option<String>,
@@ -146,12 +151,19 @@ pub fn run(start: Start) -> Result<u8, StartError> {
             return Ok(this.end(code));
         }
         this.wait(&mut events);
-        this.note(&events);
+        this.take(&events);
         this.pass_time();
     }
 }
 
 impl Loop {
+    /// Lets whoever lar speaks for say what happened.
+    fn note(&self, note: Note) {
+        if let Some(voice) = &self.voice {
+            voice.note(note);
+        }
+    }
+
     /// Sleeps until something is to be done.
     fn wait(&mut self, events: &mut Events) {
         let timeout = self.timeout(clock::now());
@@ -180,7 +192,7 @@ impl Loop {
     }
 
     /// Takes what epoll reports.
-    fn note(&mut self, events: &Events) {
+    fn take(&mut self, events: &Events) {
         for event in events {
             match Source::of(event.token()) {
                 Source::Control => {

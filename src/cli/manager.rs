@@ -9,6 +9,7 @@ use super::{complain, usage_error};
 use crate::config;
 use crate::exit::Code;
 use crate::plan::Plan;
+use crate::run::voice::Voice;
 use crate::run::{Start, run};
 use crate::sys::spawn::Given;
 use crate::sys::{boot, daemon, fd};
@@ -55,7 +56,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         return Code::BadConfig as u8;
     };
     plan.settings.daemon = (plan.settings.daemon || options.daemon) && !options.foreground;
-    start(plan, Some(options.file))
+    start(plan, Some(options.file), None)
 }
 
 fn parse(args: Vec<OsString>) -> Result<Options, lexopt::Error> {
@@ -73,7 +74,11 @@ fn parse(args: Vec<OsString>) -> Result<Options, lexopt::Error> {
 }
 
 /// Starts a manager of services and waits for its end.
-pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
+pub(super) fn start(
+    mut plan: Plan,
+    config_path: Option<String>,
+    voice: Option<Box<dyn Voice>>,
+) -> u8 {
     let pid1 = boot::is_pid1();
     let usual = if pid1 { IN_CONTAINER } else { ELSEWHERE };
     plan.settings.shutdown_timeout.get_or_insert(usual);
@@ -98,7 +103,8 @@ pub(super) fn start(mut plan: Plan, config_path: Option<String>) -> u8 {
     }
     let given = Given::collect();
     let (foreground, inherited) = (!background, Vec::new());
-    let start = Start { plan, config_path, foreground, control: true, startup, given, inherited };
+    let start =
+        Start { plan, config_path, foreground, control: true, startup, given, inherited, voice };
     end(run(start))
 }
 

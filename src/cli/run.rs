@@ -37,7 +37,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         complain(&diagnostic.to_string());
     }
     match reading.plan {
-        Some(plan) => manager::start(plan, None),
+        Some(plan) => manager::start(plan, None, None),
         None => Code::Usage as u8,
     }
 }

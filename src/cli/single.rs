@@ -162,9 +162,18 @@ pub fn main(args: Vec<OsString>) -> u8 {
         }
     }
     let control = plan.settings.socket.is_some();
-    let (config_path, foreground, startup) = (None, true, None);
+    let (config_path, foreground, startup, voice) = (None, true, None, None);
     leave_directory(&plan);
-    manager::end(run(Start { plan, config_path, foreground, control, startup, given, inherited }))
+    manager::end(run(Start {
+        plan,
+        config_path,
+        foreground,
+        control,
+        startup,
+        given,
+        inherited,
+        voice,
+    }))
 }
 
 /// PID 1 must not keep a mount busy: the program has got its own directory by name, so lar can leave.

@@ -11,7 +11,7 @@ use super::value::{self, Wrong};
 use super::world::Directory;
 use super::{environment, identity, presets, program, substitute};
 use crate::plan::{
-    ExitPolicy, Identity, Inherit, Ladder, Plan, Probe, Process, Service, Setup, Target,
+    ExitPolicy, Identity, Inherit, Ladder, Plan, Probe, Process, Runner, Service, Setup, Target,
 };
 use crate::signal::Signal;
 use crate::time::Duration;
@@ -29,55 +29,56 @@ pub(super) fn read(
 ) {
     let entries = section::known(runner, Kind::Runner, &["eventlog"], report);
     let mut z = Zdaemon(Values { kind: Kind::Runner, entries, scope: *scope, report });
-    let settings = &mut plan.settings;
-    let socket = z.path("socket-name", Needs::Grandparent);
-    settings.socket = Some(socket.unwrap_or_else(|| "zdsock".into()));
-    settings.daemon = z.parse("daemon", value::boolean).unwrap_or(true);
-    settings.directory = z.path("directory", Needs::Parent);
-    settings.exit_policy = Some(ExitPolicy::Main);
-    z.ignored();
-    plan.services.push(service(&mut z, environment, runner));
+    let said = z.said();
+    let identity = z.identity();
+    let variables = z.environment(environment);
+    z.check_programs(&said, &variables, runner);
+    let file = std::mem::take(plan);
+    *plan = self::plan(said, variables, identity);
+    plan.event_log = file.event_log;
 }
 
-fn service(z: &mut Zdaemon, environment: Option<&Section>, runner: &Section) -> Service {
-    let limit = z.seconds("backoff-limit").unwrap_or(Duration::from_secs(10));
-    let forever = z.parse("forever", value::boolean).unwrap_or(false);
-    let mut rules = presets::governor(limit, forever);
-    if let Some(codes) = z.parse("exit-codes", exit_codes) {
-        rules.exit_codes = codes;
-    }
-    let umask = z.parse("umask", value::octal).unwrap_or(0o022);
-    let identity = z.identity();
-    let stop = z.seconds("stop-timeout").unwrap_or(Duration::from_secs(300));
-    let mut process = Process {
-        argv: z.words("program"),
-        environment: z.environment(environment),
-        transcript: match z.path("transcript", Needs::Parent) {
+/// The plan of zdaemon's one program. What `said` names has been checked.
+pub fn plan(said: Runner, environment: Vec<(String, String)>, identity: Option<Identity>) -> Plan {
+    let mut plan = Plan::default();
+    let settings = &mut plan.settings;
+    settings.socket = Some(said.socket_name().to_string());
+    settings.daemon = said.daemon();
+    settings.directory = said.directory.clone();
+    settings.exit_policy = Some(ExitPolicy::Main);
+    plan.services.push(service(&said, environment, identity));
+    plan.settings.runner = Some(Box::new(said));
+    plan
+}
+
+fn service(
+    said: &Runner,
+    environment: Vec<(String, String)>,
+    identity: Option<Identity>,
+) -> Service {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let mut rules = presets::governor(seconds(said.backoff_limit()), said.forever());
+    // A program can only exit with 0 to 255; other numbers are never met.
+    rules.exit_codes =
+        said.exit_codes().iter().filter_map(|&code| u8::try_from(code).ok()).collect();
+    let stop = said.stop_timeout.map_or(Duration::MAX, seconds);
+    let process = Process {
+        argv: said.program.clone().unwrap_or_default(),
+        environment,
+        transcript: match said.transcript.as_deref() {
             None => Target::Default,
-            Some(path) if path == "/dev/null" => Target::None,
-            Some(path) => Target::File(path),
+            Some("/dev/null") => Target::None,
+            Some(path) => Target::File(path.to_string()),
         },
+        ready: said.start_test_program.clone().map(Probe::Command),
         ..Process::default()
     };
-    match process.argv.first() {
-        Some(word) => program::check(&mut z.0, "program", word, &process, &Inherit::All),
-        None if !z.0.has("program") => {
-            z.0.report.error(&runner.spot, "`<runner>` has no `program`");
-            z.0.report.hint("as in: program sleep 100");
-        }
-        None => {}
-    }
-    let test = z.words("start-test-program");
-    if let Some(word) = test.first() {
-        program::check(&mut z.0, "start-test-program", word, &process, &Inherit::All);
-        process.ready = Some(Probe::Command(test));
-    }
     Service {
         name: "main".into(),
-        setup: Setup { identity, umask: Some(umask), ..Setup::default() },
+        setup: Setup { identity, umask: Some(said.umask()), ..Setup::default() },
         ready_interval: Duration::from_secs(1),
         probe_timeout: PATIENCE,
-        stop: Ladder::simple(Signal::TERM, stop),
+        stop: Ladder { kill: said.stop_timeout.is_some(), ..Ladder::simple(Signal::TERM, stop) },
         rules,
         main: true,
         processes: vec![process],
@@ -110,19 +111,18 @@ impl<'a> Zdaemon<'a, '_> {
         entry.good(parse(&value), self.0.report)
     }
 
-    fn seconds(&mut self, key: &str) -> Option<Duration> {
-        let seconds = self.parse(key, |text| value::number(text, 0, u32::MAX))?;
-        Some(Duration::from_secs(u64::from(seconds)))
+    fn number(&mut self, key: &str) -> Option<u32> {
+        self.parse(key, |text| value::number(text, 0, u32::MAX))
     }
 
     /// A program's words; a line without any is reported.
-    fn words(&mut self, key: &str) -> Vec<String> {
-        let Some((entry, value)) = self.text(key) else { return Vec::new() };
+    fn words(&mut self, key: &str) -> Option<Vec<String>> {
+        let (entry, value) = self.text(key)?;
         let words: Vec<String> = value.split_whitespace().map(str::to_string).collect();
         if words.is_empty() {
             self.0.report.error(&entry.at(0), format!("`{key}` is empty"));
         }
-        words
+        Some(words)
     }
 
     fn path(&mut self, key: &str, needs: Needs) -> Option<String> {
@@ -190,14 +190,49 @@ impl<'a> Zdaemon<'a, '_> {
         variables
     }
 
-    /// What means nothing to a manager is still checked, as zdaemon does.
-    fn ignored(&mut self) {
-        self.parse("default-to-interactive", value::boolean);
-        self.parse("hang-around", value::boolean);
-        self.seconds("start-timeout");
-        self.path("logfile", Needs::Parent);
-        for key in ["prompt", "python", "zdrun"] {
-            self.text(key);
+    /// Everything that the section says, as zdaemon's options.
+    fn said(&mut self) -> Runner {
+        Runner {
+            program: self.words("program"),
+            backoff_limit: self.number("backoff-limit"),
+            daemon: self.parse("daemon", value::boolean),
+            forever: self.parse("forever", value::boolean),
+            socket_name: self.path("socket-name", Needs::Grandparent),
+            exit_codes: self.parse("exit-codes", exit_codes),
+            user: self.text("user").map(|(_, text)| text),
+            umask: self.parse("umask", value::octal),
+            directory: self.path("directory", Needs::Parent),
+            logfile: self.path("logfile", Needs::Parent),
+            transcript: self.path("transcript", Needs::Parent),
+            start_timeout: self.number("start-timeout"),
+            stop_timeout: Some(self.number("stop-timeout").unwrap_or(Runner::TIMEOUT)),
+            start_test_program: self.words("start-test-program"),
+            prompt: self.text("prompt").map(|(_, text)| text),
+            default_to_interactive: self.parse("default-to-interactive", value::boolean),
+            hang_around: self.parse("hang-around", value::boolean),
+            python: self.text("python").map(|(_, text)| text),
+            zdrun: self.text("zdrun").map(|(_, text)| text),
+        }
+    }
+
+    /// Whether the programs can be executed.
+    fn check_programs(
+        &mut self,
+        said: &Runner,
+        environment: &[(String, String)],
+        runner: &Section,
+    ) {
+        let process = Process { environment: environment.to_vec(), ..Process::default() };
+        match said.program.as_ref().and_then(|words| words.first()) {
+            Some(word) => program::check(&mut self.0, "program", word, &process, &Inherit::All),
+            None if !self.0.has("program") => {
+                self.0.report.error(&runner.spot, "`<runner>` has no `program`");
+                self.0.report.hint("as in: program sleep 100");
+            }
+            None => {}
+        }
+        if let Some(word) = said.start_test_program.as_ref().and_then(|words| words.first()) {
+            program::check(&mut self.0, "start-test-program", word, &process, &Inherit::All);
         }
     }
 }
@@ -208,9 +243,9 @@ pub(super) fn substituted(entry: &Entry, scope: &Scope, report: &mut Report) -> 
 }
 
 /// Numbers between commas; may be empty.
-fn exit_codes(text: &str) -> Result<Vec<u8>, Wrong> {
+fn exit_codes(text: &str) -> Result<Vec<i32>, Wrong> {
     let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
-    pieces.map(|piece| value::number(piece, 0, 255)).collect()
+    pieces.map(|piece| value::number(piece, i32::MIN, i32::MAX)).collect()
 }
 
 /// The directory part of a path; empty for one without a slash.

@@ -53,7 +53,8 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given, inherited } = start;
+        let Start { plan, config_path, foreground, control, startup, mut given, inherited, voice } =
+            start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
         let single = Single::new(&plan, given.terminal.is_some(), inherited);
@@ -102,7 +103,6 @@ impl Loop {
             listener_of,
             server,
             ready: ReadyList::new(pipes.len()),
-
             pipes,
             lingering: Vec::with_capacity(instances),
             reap_again: false,
@@ -111,6 +111,7 @@ impl Loop {
             ending_since: None,
             impatient: false,
             given,
+            voice,
             level,
             started,
             config_path,

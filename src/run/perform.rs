@@ -3,6 +3,7 @@
 use log::{info, warn};
 
 use super::token::Source;
+use super::voice::Note;
 use super::{Images, Interest, Loop, SourceFd};
 use crate::check::Answer;
 use crate::exit::{Errno, Stage};
@@ -52,12 +53,17 @@ impl Loop {
                 if let Some(single) = &mut self.single {
                     single.let_go();
                 }
+                if role == Role::Main {
+                    self.note(Note::Spawned(pid));
+                }
                 Event::Spawned { instance, role, pid }
             }
             Err((stage, errno)) => {
                 if role == Role::Probe {
                     let label = self.supervisor.label(instance);
                     warn!("{label}: readiness command: {errno} (stage {stage}); asked again");
+                } else {
+                    self.note(Note::Failed(stage, errno));
                 }
                 Event::SpawnFailed { instance, role, stage, errno }
             }
@@ -103,8 +109,10 @@ impl Loop {
 
     /// The one place where the lives of services are logged and noted.
     fn tell(&mut self, change: &Change) {
+        let said = self.voice.as_ref().is_some_and(|voice| voice.changed(&self.supervisor, change));
         let line = self.supervisor.describe(change);
         match change.to {
+            _ if said => {}
             Phase::Backoff | Phase::Cooldown | Phase::Failed => warn!("{line}"),
             Phase::Stopped
             | Phase::Waiting

@@ -1,6 +1,7 @@
 //! From SIGCHLD to exits: everybody who has ended is reaped, children and orphans alike.
 
 use super::perform::image;
+use super::voice::Note;
 use super::{Loop, REAPS};
 use crate::exit::Pid;
 use crate::signal::Signal;
@@ -35,6 +36,7 @@ impl Loop {
             self.report_output();
         }
         let Some(status) = reap::reap(pid) else { return };
+        self.note(Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))));
         let lingering = clears && !reap::group_is_empty(pid);
         if let (true, Some((instance, Role::Main))) = (lingering, owner) {
             // An older group that was given up on must not answer for this one.

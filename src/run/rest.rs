@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use log::{info, warn};
 
+use super::voice::Note;
 use super::{LAST_WORDS, Loop};
 use crate::exit::Pid;
 use crate::signal::Signal;
@@ -155,6 +156,7 @@ impl Loop {
 
     /// The last things: output is passed on, files are removed, the cause is told.
     pub(super) fn end(mut self, code: u8) -> u8 {
+        self.note(Note::Over);
         let up = Human(clock::now().since(self.started));
         info!("the manager ends with exit code {code}, after {up}");
         let now = clock::now();

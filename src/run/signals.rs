@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use log::{info, warn};
 
 use super::Loop;
+use super::voice::Note;
 use crate::exit::Pid;
 use crate::plan::{InstanceId, Plan, Restart};
 use crate::signal::Signal;
@@ -68,6 +69,7 @@ impl Loop {
     pub(super) fn take_signals(&mut self) {
         while let Some(received) = self.signals.read() {
             let own = received.sender == Some(self.pid);
+            self.note(Note::Received(received.signal));
             match (received.signal, &self.single) {
                 (Signal::CHLD, _) => self.reap(),
                 // lar's own broken pipe, or the echo of its own stop.
@@ -77,7 +79,9 @@ impl Loop {
                     if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
                         continue;
                     }
-                    if let Some(signal) = single.rewritten(signal) {
+                    let passed_on = single.rewritten(signal);
+                    self.note(Note::Forwarded(signal, passed_on));
+                    if let Some(signal) = passed_on {
                         self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
                         self.digest();
                     }
@@ -103,6 +107,7 @@ impl Loop {
                 Some(pid) => info!("{signal} from pid {pid}: the manager ends"),
                 None => info!("{signal}: the manager ends"),
             }
+            self.note(Note::Ending(signal));
             if self.supervisor.shutting_down() {
                 self.impatient = true;
                 self.rest.hurry();

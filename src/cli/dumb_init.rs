@@ -1,0 +1,9 @@
+//! lar as dumb-init.
+
+use std::ffi::OsString;
+
+/// Everything that dumb-init is called with; its exit code.
+pub fn main(name: String, args: Vec<OsString>) -> u8 {
+    let _ = args;
+    super::usage_error(&format!("{name}: not here yet"))
+}

@@ -1,0 +1,9 @@
+//! lar as zdaemon.
+
+use std::ffi::OsString;
+
+/// Everything that zdaemon is called with; its exit code.
+pub fn main(name: String, args: Vec<OsString>) -> u8 {
+    let _ = args;
+    super::usage_error(&format!("{name}: not here yet"))
+}
