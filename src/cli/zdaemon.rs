@@ -1,5 +1,8 @@
 //! lar as zdaemon.
 
+pub(super) mod log;
+pub(super) mod manager;
+
 use std::ffi::OsString;
 
 /// Everything that zdaemon is called with; its exit code.
