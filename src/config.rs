@@ -34,6 +34,7 @@ mod value;
 mod warnings;
 mod words;
 mod world;
+mod zdaemon;
 
 use crate::nearest;
 use crate::plan::Plan;
@@ -43,6 +44,7 @@ use lines::{Section, Spot, Tree};
 use section::Scope;
 pub use value::duration;
 pub use world::{Directory, Program, User, World};
+pub use zdaemon::{Zdaemon, zdaemon};
 
 /// What came of reading a file.
 #[derive(Debug)]
