@@ -41,7 +41,9 @@ pub struct Editor {
 enum Step {
     Key(Key),
     /// The terminal is another one now: it has another width, or was used by others meanwhile.
-    Redraw { again: bool },
+    Redraw {
+        again: bool,
+    },
     /// A signal that ends lar, once the terminal is given back.
     Die(Signal),
     End,

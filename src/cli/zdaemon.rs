@@ -65,14 +65,9 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
             name,
             config_path: options.config,
         }),
-        Role::Client => client(Client {
-            name,
-            word,
-            line,
-            options,
-            shell: false,
-            status: Status::default(),
-        }),
+        Role::Client => {
+            client(Client { name, word, line, options, shell: false, status: Status::default() })
+        }
     }
 }
 

@@ -45,11 +45,7 @@ impl Ear {
     }
 
     /// Waits until `fd` can be read, a signal has come, or it is `until`; `None`: for ever.
-    pub fn wait(
-        &mut self,
-        fd: Option<BorrowedFd>,
-        until: Option<Instant>,
-    ) -> Result<Heard, Errno> {
+    pub fn wait(&mut self, fd: Option<BorrowedFd>, until: Option<Instant>) -> Result<Heard, Errno> {
         loop {
             let ready = {
                 let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);

@@ -246,7 +246,11 @@ impl Client {
                 }
             }
             Err(error) => {
-                complain(format_args!("{}: {}", self.name, python::os_error(&error, Some(program))));
+                complain(format_args!(
+                    "{}: {}",
+                    self.name,
+                    python::os_error(&error, Some(program))
+                ));
             }
         }
         Ok(DONE)

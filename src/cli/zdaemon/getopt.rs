@@ -23,10 +23,7 @@ pub(super) struct Given {
 }
 
 /// The options at the beginning of `words`, and what comes behind them.
-pub(super) fn parse(
-    words: &[String],
-    specs: &[Spec],
-) -> Result<(Vec<Given>, Vec<String>), String> {
+pub(super) fn parse(words: &[String], specs: &[Spec]) -> Result<(Vec<Given>, Vec<String>), String> {
     let mut given = Vec::new();
     let mut words = words.iter();
     loop {
@@ -94,7 +91,9 @@ fn short(
             continue;
         }
         let value = match letters.as_str() {
-            "" => words.next().cloned().ok_or_else(|| format!("option {name} requires argument"))?,
+            "" => {
+                words.next().cloned().ok_or_else(|| format!("option {name} requires argument"))?
+            }
             rest => rest.to_owned(),
         };
         given.push(Given { which, name, value });

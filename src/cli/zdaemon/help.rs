@@ -121,7 +121,10 @@ pub(super) fn show(topic: &str, shell: bool) {
 /// Words in as few rows as fit, read downwards; each column as wide as its longest word.
 pub(super) fn columns(words: &[&str]) -> String {
     let widths = |rows: usize| -> Vec<usize> {
-        words.chunks(rows).map(|column| column.iter().map(|word| word.len()).max().unwrap_or(0)).collect()
+        words
+            .chunks(rows)
+            .map(|column| column.iter().map(|word| word.len()).max().unwrap_or(0))
+            .collect()
     };
     let fits = |rows: &usize| {
         let widths = widths(*rows);

@@ -83,7 +83,9 @@ fn watch(path: &str) -> Option<Inotify> {
 }
 
 fn wait(ear: &mut Ear, watch: Option<&Inotify>, until: Instant) -> io::Result<Heard> {
-    let heard = ear.wait(watch.map(AsFd::as_fd), Some(until)).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+    let heard = ear
+        .wait(watch.map(AsFd::as_fd), Some(until))
+        .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
     if let Some(watch) = watch {
         // What has happened is seen in the file itself.
         while watch.read_events().is_ok() {}

@@ -112,7 +112,11 @@ impl Options {
             Role::Client => &OPTIONS[..],
             Role::Manager => &OPTIONS[..14],
         };
-        let spec = |&(_, short, long, takes): &(Key, Option<char>, &'static str, bool)| Spec { short, long, takes };
+        let spec = |&(_, short, long, takes): &(Key, Option<char>, &'static str, bool)| Spec {
+            short,
+            long,
+            takes,
+        };
         let specs: Vec<Spec> = known.iter().map(spec).collect();
         let (given, words) = getopt::parse(words, &specs)?;
         let mut options = Options::none(words);
@@ -171,7 +175,7 @@ impl Options {
     fn take(&mut self, role: Role, key: Key, given: &Given) -> Result<(), Stop> {
         let value = given.value.as_str();
         let wrong = |why| format!("invalid value for {} {}: {why}", given.name, repr(value));
-        let number = |text| int(text, 10).map(|number| clamp(number));
+        let number = |text| int(text, 10).map(clamp);
         let text = || value.to_owned();
         let typed = &mut self.typed;
         match key {
@@ -181,13 +185,23 @@ impl Options {
             Key::Schema => self.schema = text(),
             Key::Interactive => self.interactive = true,
             Key::Configure => once(&mut self.config, text(), given)?,
-            Key::BackoffLimit => once(&mut typed.backoff_limit, number(value).map_err(wrong)?, given)?,
-            Key::StartTimeout => once(&mut typed.start_timeout, number(value).map_err(wrong)?, given)?,
+            Key::BackoffLimit => {
+                once(&mut typed.backoff_limit, number(value).map_err(wrong)?, given)?
+            }
+            Key::StartTimeout => {
+                once(&mut typed.start_timeout, number(value).map_err(wrong)?, given)?
+            }
             Key::Daemon => typed.daemon = Some(true),
             Key::Forever => typed.forever = Some(true),
-            Key::SocketName => once(&mut typed.socket_name, paths::socket(value).map_err(wrong)?, given)?,
-            Key::Directory => once(&mut typed.directory, paths::directory(value).map_err(wrong)?, given)?,
-            Key::ExitCodes => once(&mut typed.exit_codes, exit_codes(value).map_err(wrong)?, given)?,
+            Key::SocketName => {
+                once(&mut typed.socket_name, paths::socket(value).map_err(wrong)?, given)?
+            }
+            Key::Directory => {
+                once(&mut typed.directory, paths::directory(value).map_err(wrong)?, given)?
+            }
+            Key::ExitCodes => {
+                once(&mut typed.exit_codes, exit_codes(value).map_err(wrong)?, given)?
+            }
             Key::Umask => {
                 let mask = int(value, 8).map_err(wrong)?.clamp(0, 0o777);
                 once(&mut typed.umask, clamp(mask), given)?;
@@ -240,9 +254,8 @@ fn load(name: &str, overrides: &[String]) -> Result<config::Zdaemon, String> {
         None => name,
     };
     let path = paths::absolute(path);
-    let bytes = std::fs::read(&path).map_err(|error| {
-        format!("error opening file {path}: {}", os_error(&error, Some(&path)))
-    })?;
+    let bytes = std::fs::read(&path)
+        .map_err(|error| format!("error opening file {path}: {}", os_error(&error, Some(&path))))?;
     config::zdaemon(&path, &bytes, overrides, &Machine::new())
 }
 
@@ -266,7 +279,9 @@ fn usage(role: Role) -> String {
     let mut options: Vec<&str> = COMMON.lines().chain(own.lines()).collect();
     options.sort_by_key(|line| line.trim_start_matches('-').to_lowercase());
     let tail = match role {
-        Role::Client => "\nThe action `help` lists the actions. Without one, on a terminal: a shell.\n",
+        Role::Client => {
+            "\nThe action `help` lists the actions. Without one, on a terminal: a shell.\n"
+        }
         Role::Manager => "",
     };
     format!("{head}\noptions:\n  {}\n{tail}", options.join("\n  "))
@@ -346,7 +361,10 @@ mod tests {
             let text = usage(role);
             for (_, short, long, _) in &OPTIONS[..count] {
                 assert!(text.contains(&format!("--{long}")), "{long}");
-                assert!(short.is_none_or(|letter| text.contains(&format!("  -{letter}"))), "{short:?}");
+                assert!(
+                    short.is_none_or(|letter| text.contains(&format!("  -{letter}"))),
+                    "{short:?}"
+                );
             }
             assert_eq!(text.lines().filter(|line| line.starts_with("  -")).count(), count);
         }

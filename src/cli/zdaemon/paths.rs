@@ -58,7 +58,10 @@ pub(super) fn socket(typed: &str) -> Result<String, String> {
 /// From the root, without `.`, `..` and doubled slashes; nothing is looked up.
 pub(super) fn absolute(path: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    let whole = format!("{}/{path}", if path.starts_with('/') { "".into() } else { here.to_string_lossy() });
+    let whole = format!(
+        "{}/{path}",
+        if path.starts_with('/') { "".into() } else { here.to_string_lossy() }
+    );
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
         match part {

@@ -34,7 +34,7 @@ pub(super) fn repr(text: &str) -> String {
 /// Rust and Python agree on what can be printed. Asked for behind a letter, since Rust also escapes an accent that
 /// has nothing to stand on.
 fn is_printable(char: char) -> bool {
-    let shown = format!("{:?}", format!("a{char}"));
+    let shown = format!("a{char}").escape_debug().to_string();
     !shown.contains("\\u{") && !shown.contains("\\0")
 }
 
@@ -98,7 +98,10 @@ pub(super) fn int(text: &str, base: u32) -> Result<i64, String> {
     let prefix = |digits: &str| digits.get(..2).is_some_and(|it| it.eq_ignore_ascii_case("0o"));
     let digits = if base == 8 && prefix(digits) { &digits[2..] } else { digits };
     // Between two digits there may be one `_`; after a prefix, too.
-    let digits = digits.strip_prefix('_').filter(|_| base == 8 && bare.contains(['o', 'O'])).unwrap_or(digits);
+    let digits = digits
+        .strip_prefix('_')
+        .filter(|_| base == 8 && bare.contains(['o', 'O']))
+        .unwrap_or(digits);
     let mut value: i64 = 0;
     for group in digits.split('_') {
         if group.is_empty() {

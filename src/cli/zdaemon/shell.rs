@@ -101,7 +101,9 @@ fn quit(client: &mut Client) -> Result<(), Interrupted> {
         client.send(if client.status.old { "exit" } else { "stop" })?;
         match client.awhile(|status| !status.up, None, None)? {
             // That it has gone is what was wanted.
-            Outcome::Reached | Outcome::Gone => conclude(Outcome::Reached, "daemon manager stopped"),
+            Outcome::Reached | Outcome::Gone => {
+                conclude(Outcome::Reached, "daemon manager stopped")
+            }
             outcome => conclude(outcome, ""),
         };
     }

@@ -8,7 +8,7 @@ use super::{help, options};
 pub(super) fn show(client: &Client, what: &str) {
     match what {
         "" | "options" => options(client),
-        "python" => program(client),
+        "python" => program(),
         "all" => {
             options(client);
             say("");
@@ -63,7 +63,8 @@ fn options(client: &Client) {
 /// zdaemon tells which Python runs it. There is none; so this tells what there is instead.
 fn program() {
     let here = std::env::current_dir().unwrap_or_default();
-    let arguments: Vec<String> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> =
+        std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
     say("Python info:");
     let (own, theirs) = (env!("CARGO_PKG_VERSION"), options::VERSION);

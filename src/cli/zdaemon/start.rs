@@ -172,7 +172,7 @@ pub(super) fn manager_options(options: &Options) -> Vec<String> {
     let (file, all) = (options.file.as_ref(), &options.runner);
     let mut words = vec!["-S".to_string(), options.schema.clone()];
     let mut add = |option: &str, value: String| words.extend([option.to_string(), value]);
-    for name in &options.config {
+    if let Some(name) = &options.config {
         add("-C", name.clone());
     }
     for said in &options.overrides {
@@ -206,7 +206,8 @@ mod tests {
     fn without_a_file_the_manager_is_told_everything() {
         let words = manager_options(&options("-p sleep start")).join(" ");
         assert_eq!(words, "-S schema.xml -b 10 -s zdsock -t /dev/null -m 0o22 -x 0,2");
-        let words = manager_options(&options("-p x -m 0 -fd --ex= -b1 -uwww -z/ -s/s -tt -Sx a")).join(" ");
+        let words =
+            manager_options(&options("-p x -m 0 -fd --ex= -b1 -uwww -z/ -s/s -tt -Sx a")).join(" ");
         assert_eq!(words, "-S x -b 1 -s /s -u www -t t -m 0o0 -x  -z / -f -d");
     }
 
@@ -215,7 +216,8 @@ mod tests {
         let mut options = options("-p sleep -fd -m 0 -b 3 -t /dev/null start");
         options.config = Some("f.conf".into());
         options.overrides = vec!["runner/backoff-limit=7".into()];
-        options.file = Some(Runner { umask: Some(0o22), backoff_limit: Some(3), ..Runner::default() });
+        options.file =
+            Some(Runner { umask: Some(0o22), backoff_limit: Some(3), ..Runner::default() });
         let words = manager_options(&options).join(" ");
         assert_eq!(words, "-S schema.xml -C f.conf -X runner/backoff-limit=7 -m 0o0 -f -d");
     }

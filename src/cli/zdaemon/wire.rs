@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_reply_is_read_line_by_line() {
-        let raw = "status=running\nnow=1.5\nshould_be_up=0\ntesting=1\napplication=42\nargs=['a']\n";
+        let raw =
+            "status=running\nnow=1.5\nshould_be_up=0\ntesting=1\napplication=42\nargs=['a']\n";
         let status = Status::parse(Some(raw.into()));
         assert!(status.answered && status.up && status.testing && !status.should_be_up);
         assert_eq!((status.pid, status.args()), (42, Some("['a']")));
