@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod entry;
 pub mod fd;
 pub mod outlet;
+pub mod parent;
 pub mod peer;
 pub mod pipe;
 pub mod reap;
