@@ -287,7 +287,12 @@ impl Voice for Tini {
             Note::Reaped(pid, status, main) => self.reaped(pid, status, main),
             Note::Drained => self.looked(),
             Note::Over => self.trace("Exiting: child has exited"),
-            Note::Received(_) | Note::Forwarded(_, None) | Note::Suspending | Note::Ending(_) => {}
+            Note::Started
+            | Note::Received(_)
+            | Note::Forwarded(_, None)
+            | Note::Tested(_)
+            | Note::Suspending
+            | Note::Ending(_) => {}
         }
     }
 

@@ -11,7 +11,6 @@ mod getopt;
 mod help;
 mod kill;
 mod logtail;
-mod manager;
 mod options;
 mod paths;
 mod python;

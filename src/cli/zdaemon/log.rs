@@ -79,6 +79,8 @@ impl Voice for Words {
             | Note::Received(_)
             | Note::Forwarded(..)
             | Note::Gone(_)
+            | Note::Drained
+            | Note::Suspending
             | Note::Over => {}
         }
     }
