@@ -41,6 +41,7 @@ use crate::plan::Plan;
 use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Place, Severity};
 use lines::{Section, Spot, Tree};
+pub use runner::plan as runner_plan;
 use section::Scope;
 pub use value::duration;
 pub use world::{Directory, Program, User, World};

@@ -39,6 +39,12 @@ impl fmt::Display for Warning {
     }
 }
 
+/// The target of records in zdaemon's words.
+pub const ZDAEMON: &str = "zdaemon";
+
+/// The target of those that Python logs as critical, a level that `log` has not.
+pub const CRITICAL: &str = "zdaemon::critical";
+
 static SINKS: OnceLock<Vec<Arc<Mutex<Sink>>>> = OnceLock::new();
 
 /// Sets the log up, once; a second call only changes the level. Gives the files that could not be
@@ -51,12 +57,14 @@ pub fn init(event_log: &EventLog) -> Vec<Warning> {
         format: None,
         date_format: None,
     }];
-    let files = if event_log.files.is_empty() { &usual[..] } else { &event_log.files[..] };
+    let zdaemons = event_log.zdaemons;
+    let silent = event_log.files.is_empty() && !zdaemons;
+    let files = if silent { &usual[..] } else { &event_log.files[..] };
     if SINKS.get().is_none() {
         let (sinks, loggers) = files.iter().map(|file| one(file, &mut warnings)).unzip();
         let _ = SINKS.set(sinks);
         // Refused only if somebody else's logger is there; then lar's lines are theirs.
-        let _ = log::set_boxed_logger(Box::new(Fan { loggers }));
+        let _ = log::set_boxed_logger(Box::new(Fan { loggers, zdaemons }));
     }
     set_level(event_log.level);
     warnings
@@ -115,6 +123,8 @@ fn filter(level: Level) -> LevelFilter {
 /// Every record to every log.
 struct Fan {
     loggers: Vec<Logger>,
+    /// Whether only what is said in zdaemon's words is information.
+    zdaemons: bool,
 }
 
 impl Log for Fan {
@@ -123,7 +133,16 @@ impl Log for Fan {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.loggers.iter().for_each(|logger| logger.log(record));
+        let own = record.level() == log::Level::Info && !record.target().starts_with(ZDAEMON);
+        if !self.zdaemons || !own {
+            return self.loggers.iter().for_each(|logger| logger.log(record));
+        }
+        if log::max_level() >= LevelFilter::Debug {
+            let (args, target) = (*record.args(), record.target());
+            let record =
+                Record::builder().level(log::Level::Debug).target(target).args(args).build();
+            self.loggers.iter().for_each(|logger| logger.log(&record));
+        }
     }
 
     fn flush(&self) {}

@@ -173,6 +173,8 @@ impl Default for Service {
 pub struct Process {
     /// The program's words; never empty. The first is searched on PATH if it has no slash.
     pub argv: Vec<String>,
+    /// The file that is executed, if it is not to be found by the first word.
+    pub executable: Option<String>,
     /// Variables set explicitly; they beat inherited ones. Without duplicates.
     pub environment: Vec<(String, String)>,
     /// Its working directory; `None` keeps lar's.
@@ -398,11 +400,14 @@ pub struct EventLog {
     pub level: Level,
     /// Where to; empty: standard error.
     pub files: Vec<LogFile>,
+    /// Whether it is a zdaemon's: what only lar would say is left to level debug, and without a file nothing is
+    /// logged.
+    pub zdaemons: bool,
 }
 
 impl Default for EventLog {
     fn default() -> EventLog {
-        EventLog { level: Level::Info, files: Vec::new() }
+        EventLog { level: Level::Info, files: Vec::new(), zdaemons: false }
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
 //! turns SIGCHLD into exits, `signals` says what each signal means, `rest` ends what is left when the
-//! services are down.
+//! services are down, `report` tells whoever started lar why the program did not come up.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
@@ -16,6 +16,7 @@ mod build;
 mod perform;
 mod ready;
 mod reaper;
+mod report;
 mod rest;
 mod signals;
 mod token;
@@ -44,6 +45,7 @@ use crate::sys::spawn::{Given, Image, Spawner};
 use crate::time::{Duration, Instant};
 pub use build::StartError;
 use ready::ReadyList;
+pub use report::StartReport;
 use rest::Rest;
 use token::Source;
 use voice::{Note, Voice};
@@ -79,6 +81,8 @@ pub struct Start {
     pub inherited: Vec<OwnedFd>,
     /// Whose words it speaks, if not lar's own.
     pub voice: Option<Box<dyn Voice>>,
+    /// Who wants to know why the program did not start, if somebody does.
+    pub report: Option<StartReport>,
 }
 
 /// The programs of one instance.
@@ -127,6 +131,10 @@ struct Loop {
     level: Level,
     started: Instant,
     config_path: Option<String>,
+    /// Told at the end, unless it is dropped before.
+    report: Option<StartReport>,
+    /// Whether a signal, and nothing else, is the cause of the end.
+    killed: bool,
     /// When the first signal to end came.
     asked_to_end: Option<Instant>,
     pid_file: Option<PidFile>,
@@ -141,6 +149,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
     {
         warn!("standard output and error are kept: {errno}");
     }
+    this.note(Note::Started);
     // From here on it may be PID 1 with children: nothing returns an error any more.
     this.inbox.push_back(Event::Boot);
     let mut events = Events::with_capacity(EVENTS);

@@ -124,6 +124,12 @@ pub struct Instance {
     pub next: Option<Instant>,
     /// How the last main process ended.
     pub last_exit: Option<ExitStatus>,
+    /// When a main process was last spawned, or was tried to be.
+    pub last_spawn: Option<Instant>,
+    /// How many deaths in a row its rules count at this moment.
+    pub deaths: u32,
+    /// When a process that is being stopped is sent the next signal.
+    pub next_rung: Option<Instant>,
     /// How often the main process was started again after a death.
     pub restarts: u64,
     /// The last order it got.
@@ -242,6 +248,12 @@ impl Supervisor {
                 _ => None,
             },
             last_exit: slot.last_exit,
+            last_spawn: slot.last_spawn,
+            deaths: slot.history.row(),
+            next_rung: match slot.state {
+                State::Stopping { until, .. } => until,
+                _ => None,
+            },
             restarts: slot.restarts,
             ticket: slot.ticket,
             forced: slot.forced,

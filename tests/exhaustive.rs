@@ -7,8 +7,8 @@ mod books;
 use books::Books;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{
-    ExitPolicy, Flapping, InstanceId, Kind, Order, Plan, Probe, Process, Restart, Rules, Service,
-    ServiceId, Settings,
+    Delay, ExitPolicy, Flapping, GiveUp, InstanceId, Kind, Order, Plan, Probe, Process, Restart,
+    Rules, Service, ServiceId, Settings,
 };
 use lar::signal::Signal;
 use lar::supervisor::state::StateKind;
@@ -159,6 +159,10 @@ fn service(kind: Kind, restart: Restart) -> Service {
 /// `depths`: how deep from boot, and how deep from when all is up.
 fn check(name: &str, depths: [usize; 2], services: Vec<Service>) {
     let settings = Settings { exit_policy: Some(ExitPolicy::Critical), ..Settings::default() };
+    check_with(name, depths, settings, services);
+}
+
+fn check_with(name: &str, depths: [usize; 2], settings: Settings, services: Vec<Service>) {
     let plan = Plan { settings, services, ..Plan::default() };
     for (up, from, depth) in [(false, "boot", depths[0]), (true, "when all is up", depths[1])] {
         let (words, events) = every_word(&plan, up, depth);
@@ -171,6 +175,29 @@ fn every_history_of_one_service_keeps_the_rules() {
     check("always", [6, 5], vec![service(Kind::Simple, Restart::Always)]);
     check("never", [5, 5], vec![service(Kind::Simple, Restart::Never)]);
     check("one-shot", [5, 5], vec![service(Kind::Oneshot, Restart::OnFailure)]);
+}
+
+#[test]
+fn every_history_of_zdaemons_program_keeps_the_rules() {
+    let rules = Rules {
+        exit_codes: vec![0, 2],
+        healthy_after: Duration::from_secs(2),
+        delay: Delay::Linear { first: Duration::from_secs(1), step: Duration::from_secs(1) },
+        max: Duration::from_secs(2),
+        jitter: 0,
+        give_up: GiveUp::AtMax,
+        governor_first: true,
+        ..Rules::default()
+    };
+    let (simple, exit_policy) = (service(Kind::Simple, Restart::Always), Some(ExitPolicy::Main));
+    let asked = Service { rules, main: true, start_timeout: None, ..simple };
+    let mut plain = asked.clone();
+    plain.processes[0].ready = None;
+    for (name, service) in [("runner", plain), ("runner with a start test", asked)] {
+        let runner = Some(Box::default());
+        let settings = Settings { exit_policy, runner, ..Settings::default() };
+        check_with(name, [6, 5], settings, vec![service]);
+    }
 }
 
 #[test]

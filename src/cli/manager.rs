@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lexopt::prelude::*;
 
 use super::machine::Machine;
-use super::{complain, usage_error};
+use super::{complain, usage_error, zdaemon};
 use crate::config;
 use crate::exit::Code;
 use crate::plan::Plan;
@@ -20,7 +20,7 @@ const FILE: &str = "/etc/lar.conf";
 
 /// How long an orderly end may take as PID 1 of a container, if nobody says: runtimes send KILL after 10 s, and
 /// lar wants to have ended by itself before that.
-const IN_CONTAINER: Duration = Duration::from_secs(9);
+pub(super) const IN_CONTAINER: Duration = Duration::from_secs(9);
 
 /// Everywhere else.
 const ELSEWHERE: Duration = Duration::from_secs(60);
@@ -80,6 +80,11 @@ pub(super) fn start(
     voice: Option<Box<dyn Voice>>,
 ) -> u8 {
     let pid1 = boot::is_pid1();
+    let mut voice = voice;
+    if plan.settings.runner.is_some() {
+        zdaemon::manager::prepare(&mut plan, None);
+        voice.get_or_insert_with(|| Box::new(zdaemon::log::Words::of(&plan)));
+    }
     let usual = if pid1 { IN_CONTAINER } else { ELSEWHERE };
     plan.settings.shutdown_timeout.get_or_insert(usual);
     // What somebody left open for us is not ours, and a pipe held open by PID 1 never ends.
@@ -103,8 +108,17 @@ pub(super) fn start(
     }
     let given = Given::collect();
     let (foreground, inherited) = (!background, Vec::new());
-    let start =
-        Start { plan, config_path, foreground, control: true, startup, given, inherited, voice };
+    let start = Start {
+        plan,
+        config_path,
+        foreground,
+        control: true,
+        startup,
+        given,
+        inherited,
+        voice,
+        report: None,
+    };
     end(run(start))
 }
 

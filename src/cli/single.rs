@@ -173,6 +173,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         given,
         inherited,
         voice,
+        report: None,
     }))
 }
 

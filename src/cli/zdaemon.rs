@@ -11,7 +11,6 @@ mod getopt;
 mod help;
 mod kill;
 mod logtail;
-mod manager;
 mod options;
 mod paths;
 mod python;
@@ -20,6 +19,9 @@ mod show;
 mod start;
 mod user;
 mod wire;
+
+pub(super) mod log;
+pub(super) mod manager;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};

@@ -55,7 +55,7 @@ pub(super) fn read(
             _ => {}
         }
     }
-    EventLog { level, files }
+    EventLog { level, files, zdaemons }
 }
 
 fn one<T>(

@@ -247,6 +247,7 @@ fn process(
 ) -> Process {
     let mut process = Process {
         argv: program::read(v, shell),
+        executable: None,
         environment: environment::read(v, environments),
         directory: v.text("directory"),
         transcript: output::transcript(v),

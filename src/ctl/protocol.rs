@@ -4,13 +4,15 @@
 //! [`MAX_REQUEST`] bytes. Its reply is any number of records, one a line ([`record`]), and then a
 //! last line, `ok` or `error code=WORD message="…"` ([`reply`]). Requests on one connection are
 //! answered in order. So a person with `socat` is a client, and the manager holds no parser beyond
-//! words.
+//! words. The manager of a `<runner>` understands zdaemon's own commands besides ([`zdaemon`], [`python`]).
 
 pub mod command;
+pub mod python;
 pub mod record;
 pub mod reply;
 pub mod request;
 pub mod words;
+pub mod zdaemon;
 
 /// How every request starts. The number changes when an old client could misunderstand a new
 /// manager; a manager answers what it does not know with an error record, which every client can

@@ -11,6 +11,7 @@
 //! a client that can't be accepted, is a warning and another try, never the manager's end.
 
 mod access;
+pub mod linked;
 pub mod listen;
 mod names;
 mod output;
@@ -21,6 +22,7 @@ mod verbs;
 pub mod view;
 mod wait;
 mod work;
+mod zdaemon;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -37,7 +39,7 @@ use self::listen::Bound;
 use self::peer::{Input, Peer};
 use self::verbs::{Turn, begin};
 pub use self::view::View;
-use self::work::{Reply, Verdict, Work};
+use self::work::{Reply, Text, Verdict, Work};
 use super::place::{Place, bare};
 
 use super::protocol::request::{Request, RequestError};
@@ -82,6 +84,8 @@ pub struct ClientId {
 #[derive(Debug)]
 pub struct Server {
     places: Vec<Place>,
+    /// Whether zdaemon's clients are served too, at zdaemon's kind of place.
+    zdaemon: bool,
     mode: u32,
     allow: Vec<Allow>,
     owner: u32,
@@ -118,6 +122,7 @@ impl Server {
         let open = !settings.allow.is_empty() && settings.socket_mode == 0o600;
         let mut server = Server {
             places,
+            zdaemon: settings.runner.is_some(),
             mode: if open { 0o666 } else { settings.socket_mode },
             allow: settings.allow.clone(),
             owner,
@@ -134,6 +139,8 @@ impl Server {
         };
         match server.bind(registry) {
             Err(taken @ BindError::Taken(_)) => return Err(taken),
+            // Without it a zdaemon could never be stopped.
+            Err(unusable) if server.zdaemon => return Err(unusable),
             Err(unusable) => server.fail(now, &format!("{unusable}; there is no control")),
             Ok(()) => {}
         }
@@ -199,6 +206,10 @@ impl Server {
         let peer = self.peers.get_mut(client.slot).and_then(Option::as_mut);
         let Some(peer) = peer.filter(|peer| peer.serial == client.serial) else { return };
         if matches!(peer.work, Work::Held) {
+            if peer.foreign {
+                peer.work = Work::Text(Text::new(String::new()));
+                return;
+            }
             let result = result.map_err(|message| (Code::Failed, message));
             peer.work = Work::Reply(Reply::end(result.into()));
         }
@@ -254,6 +265,17 @@ impl Server {
                 error => (Code::Usage.word(), error.to_string()),
             }),
             Input::Wrong(message) => Err(("protocol", message.to_owned())),
+            Input::Refused(reply) => {
+                peer.work = Work::Text(Text::new(reply.to_owned()));
+                return;
+            }
+            Input::Foreign(line) => {
+                self.ticket += 1;
+                let (client, orders) = (ClientId { slot, serial: peer.serial }, &mut self.orders);
+                let turn = Turn { view, inbox, orders, client, ticket: Ticket(self.ticket) };
+                peer.work = zdaemon::begin(&line, peer.access, turn);
+                return;
+            }
         };
         let request = request.and_then(|request| {
             let name = request.command.spec().name;
@@ -277,7 +299,10 @@ impl Server {
     }
 
     fn bind(&mut self, registry: &Registry) -> Result<(), BindError> {
-        let bound = Bound::first(&self.places, self.mode)?;
+        let bound = match self.places.first() {
+            Some(Place::Path(path)) if self.zdaemon => linked::at(path, self.mode)?,
+            _ => Bound::first(&self.places, self.mode)?,
+        };
         let token = Token(self.first);
         if let Err(error) = register(registry, &bound.listener, token, Interest::READABLE) {
             return Err(BindError::Unusable(bound.place.clone(), error));
@@ -360,7 +385,7 @@ impl Server {
             return;
         }
         self.serial += 1;
-        self.peers[slot] = Some(Box::new(Peer::new(stream, access, self.serial)));
+        self.peers[slot] = Some(Box::new(Peer::new(stream, access, self.serial, self.zdaemon)));
     }
 }
 

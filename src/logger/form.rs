@@ -56,7 +56,7 @@ impl Form {
             match part {
                 Part::Plain(text) => out.write_all(text.as_bytes())?,
                 Part::Time => out.write_all(self.stamp.render(at).as_bytes())?,
-                Part::Level => out.write_all(python(record.level()).as_bytes())?,
+                Part::Level => out.write_all(python(record).as_bytes())?,
                 Part::Name => out.write_all(b"root")?,
                 Part::Pid => write!(out, "{}", std::process::id())?,
                 Part::Message => out.write_fmt(*record.args())?,
@@ -83,8 +83,9 @@ fn own(level: Level) -> (&'static str, &'static str) {
 }
 
 /// Python's words, which scripts that read a zdaemon's log look for.
-fn python(level: Level) -> &'static str {
-    match level {
+fn python(record: &Record<'_>) -> &'static str {
+    match record.level() {
+        _ if record.target() == super::CRITICAL => "CRITICAL",
         Level::Error => "ERROR",
         Level::Warn => "WARNING",
         Level::Info => "INFO",

@@ -53,8 +53,8 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given, inherited, voice } =
-            start;
+        let Start { plan, config_path, foreground, control, startup, mut given, .. } = start;
+        let Start { inherited, voice, report, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
         let single = Single::new(&plan, given.terminal.is_some(), inherited);
@@ -112,6 +112,8 @@ impl Loop {
             impatient: false,
             given,
             voice,
+            report,
+            killed: false,
             level,
             started,
             config_path,
@@ -193,7 +195,10 @@ fn paint(
     for service in &plan.services {
         for (number, process) in (1u32..).zip(&service.processes) {
             let instance = InstanceId(images.len() as u32);
-            let extra = extra(service, number, listener(listeners, listener_of, instance));
+            let mut extra = extra(service, number, listener(listeners, listener_of, instance));
+            if plan.settings.runner.is_some() {
+                extra.clear(); // zdaemon's program finds what zdaemon was given, and no more
+            }
             let (stdout, stderr) = output.stdio(instance);
             let stdin = if plan.settings.single.is_some() { 0 } else { null };
             let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
@@ -205,7 +210,7 @@ fn paint(
             let main = Image::new(given, &recipe).map_err(fail)?;
             let probe = match &process.ready {
                 Some(Probe::Command(argv)) => {
-                    recipe.argv = words(argv);
+                    (recipe.argv, recipe.executable) = (words(argv), None);
                     recipe.stdio[0] = null;
                     Some(Image::new(given, &recipe).map_err(fail)?)
                 }

@@ -9,7 +9,7 @@ use crate::check::Answer;
 use crate::exit::{Errno, Stage};
 use crate::plan::InstanceId;
 use crate::signal::Signal;
-use crate::supervisor::{Action, Change, Event, Phase, Role, SignalTarget};
+use crate::supervisor::{Action, Cause, Change, Event, Phase, Role, SignalTarget};
 use crate::sys::spawn::Image;
 use crate::sys::{clock, reap};
 use std::os::fd::AsRawFd;
@@ -109,6 +109,9 @@ impl Loop {
 
     /// The one place where the lives of services are logged and noted.
     fn tell(&mut self, change: &Change) {
+        if change.to == Phase::Running && change.cause == Cause::Ready {
+            self.report = None; // its start test has succeeded: it has started
+        }
         let said = self.voice.as_ref().is_some_and(|voice| voice.changed(&self.supervisor, change));
         let line = self.supervisor.describe(change);
         match change.to {

@@ -5,7 +5,7 @@ use super::voice::Note;
 use super::{Loop, REAPS};
 use crate::exit::Pid;
 use crate::signal::Signal;
-use crate::supervisor::{Event, Role};
+use crate::supervisor::{Event, Phase, Role};
 use crate::sys::{clock, reap};
 
 impl Loop {
@@ -37,6 +37,11 @@ impl Loop {
         }
         let Some(status) = reap::reap(pid) else { return };
         self.note(Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))));
+        if let Some((instance, Role::Probe)) = owner
+            && self.supervisor.instance(instance).phase == Phase::Starting
+        {
+            self.note(Note::Tested(status.success()));
+        }
         let lingering = clears && !reap::group_is_empty(pid);
         if let (true, Some((instance, Role::Main))) = (lingering, owner) {
             // An older group that was given up on must not answer for this one.

@@ -83,6 +83,9 @@ impl Loop {
     /// The services are down.
     pub(super) fn begin_ending(&mut self, code: u8) {
         let code = self.single.as_ref().map_or(code, |single| single.remapped(code));
+        // zdaemon's manager says with its code that a signal has ended it.
+        let zdaemon = self.supervisor.plan().settings.runner.is_some();
+        let code = if zdaemon && self.killed { 1 } else { code };
         let now = clock::now();
         self.rest = Rest::Asked { code, kill_at: self.kill_at(now), told: BTreeSet::new() };
         self.reap_again = true;
@@ -163,6 +166,7 @@ impl Loop {
         let patience = self.end_by(now, LAST_WORDS).since(now);
         self.output.close(patience, now, clock::wall());
         self.report_output();
+        self.tell_start_report();
         // A container's first process has its parent outside, whether it is PID 1 or not.
         if std::os::unix::process::parent_id() == 0 {
             let why = format!("lar: exit code {code} after {up}: {}\n", self.last_words());

@@ -97,7 +97,9 @@ impl Loop {
         let end = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::PWR];
         // What podman and others send to systemd: halt, power off, reboot.
         let systemd = [Signal::realtime(3), Signal::realtime(4), Signal::realtime(5)];
-        if end.contains(&signal) || systemd.contains(&Some(signal)) {
+        let zdaemon = self.supervisor.plan().settings.runner.is_some();
+        let hangs_up = zdaemon && signal == Signal::HUP;
+        if end.contains(&signal) || systemd.contains(&Some(signal)) || hangs_up {
             let now = clock::now();
             if self.asked_to_end.is_some_and(|first| now.since(first) < SAME_REQUEST) {
                 return;
@@ -108,6 +110,7 @@ impl Loop {
                 None => info!("{signal}: the manager ends"),
             }
             self.note(Note::Ending(signal));
+            self.killed |= !self.supervisor.shutting_down();
             if self.supervisor.shutting_down() {
                 self.impatient = true;
                 self.rest.hurry();

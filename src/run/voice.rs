@@ -7,6 +7,8 @@ use crate::supervisor::{Change, Supervisor};
 /// Something that happened, before anybody found words for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// The manager is about to start its program.
+    Started,
     /// The program runs.
     Spawned(Pid),
     /// It could not be started.
@@ -19,6 +21,8 @@ pub enum Note {
     Gone(Signal),
     /// A process was reaped; whether it was the program itself.
     Reaped(Pid, ExitStatus, bool),
+    /// The command that asks whether the program is ready has ended; whether it said yes.
+    Tested(bool),
     /// A signal ends the manager.
     Ending(Signal),
     /// The manager is over.

@@ -53,6 +53,11 @@ impl History {
         self.deaths.fill(None);
     }
 
+    /// How many deaths in a row it knows of.
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
     /// Notes a death and says whether, with it, all that flapping counts lie within its window.
     fn flaps(&mut self, flapping: &Flapping, now: Instant) -> bool {
         if self.deaths.is_empty() {

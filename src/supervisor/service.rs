@@ -16,7 +16,7 @@ impl Supervisor {
             State::Spawning => {
                 self.pids.insert(pid, (id, Role::Main));
                 self.slots[id.index()].last_spawn = Some(now);
-                let state = self.first_state(now, id, pid);
+                let state = self.first_state(now, id, pid, now);
                 self.enter(now, id, state, Cause::Spawned);
                 if self.ending.killing() {
                     self.kill_at_end(now, id);
@@ -41,18 +41,18 @@ impl Supervisor {
         }
     }
 
-    /// What an instance is when its process has just been made.
-    fn first_state(&self, now: Instant, id: InstanceId, pid: Pid) -> State {
+    /// What an instance is whose process was made at `spawned` and is not known to be ready.
+    fn first_state(&self, now: Instant, id: InstanceId, pid: Pid, spawned: Instant) -> State {
         let service = self.service(id);
         let asking = match (service.kind, self.probe_of(id)) {
             (Kind::Oneshot, _) | (Kind::Simple, Some(Probe::Notify)) => Asking::Listening,
-            (Kind::Simple, None) => return State::Running { pid, spawned: now },
+            (Kind::Simple, None) => return State::Running { pid, spawned },
             (Kind::Simple, Some(_)) => {
                 Asking::Due(now + self.ready_interval(id).min(super::FIRST_PROBE))
             }
         };
         let deadline = service.start_timeout.map(|timeout| now + timeout);
-        State::Starting { pid, spawned: now, deadline, asking }
+        State::Starting { pid, spawned, deadline, asking }
     }
 
     /// The main process could not be started.
@@ -301,6 +301,12 @@ impl Supervisor {
             }
             // Up, or will be: what was to come after it is forgotten.
             State::Spawning | State::Starting { .. } | State::Running { .. } => {}
+            // zdaemon's manager calls the stop off; if the signal still has its effect, that is a death.
+            State::Stopping { pid, spawned, .. } if self.ends_when_stopped() => {
+                self.slots[id.index()].history.clear();
+                let state = self.first_state(now, id, pid, spawned);
+                self.enter(now, id, state, cause);
+            }
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
             // A one-shot that did its work is left alone here, too.
             State::Clearing { then: Then::Leave(status), .. }
@@ -316,7 +322,8 @@ impl Supervisor {
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
         self.want(id, false);
         match self.slots[id.index()].state {
-            State::Stopped | State::Spawning => {} // down, or `spawned` will see to it
+            State::Stopped => self.judge(id),
+            State::Spawning => {} // `spawned` will see to it
             State::Waiting
             | State::Backoff { .. }
             | State::Cooldown { .. }
@@ -347,6 +354,11 @@ impl Supervisor {
                 self.want(id, true);
                 self.pull(now, self.slots[id.index()].service);
                 self.start_when_free(now, id, cause);
+            }
+            State::Stopping { .. } if self.ends_when_stopped() => {
+                self.want(id, true);
+                self.slots[id.index()].history.clear();
+                self.go_down_because(id, Reason::Asked);
             }
             State::Stopped
             | State::Waiting

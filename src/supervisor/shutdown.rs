@@ -94,10 +94,14 @@ impl Ending {
 }
 
 impl Supervisor {
-    /// An instance has just ended for good: does the manager end with it?
+    /// An instance is at rest: does the manager end with it?
     pub(super) fn judge(&mut self, id: InstanceId) {
         let slot = &self.slots[id.index()];
         let service = self.plan.service(slot.service);
+        // What was stopped may be started again; only zdaemon's manager has nothing else to stay for.
+        if slot.state == State::Stopped && !self.ends_when_stopped() {
+            return;
+        }
         let code = self.code_of(id);
         let nothing_left = self.ending.live == 0 && !self.anything_held();
         let verdict = match self.ending.policy {
@@ -111,6 +115,11 @@ impl Supervisor {
             ExitPolicy::Critical | ExitPolicy::All => nothing_left.then(|| self.worst_code()),
         };
         self.ending.verdict = self.ending.verdict.or(verdict);
+    }
+
+    /// Whether it is zdaemon's manager, of one program.
+    pub(super) fn ends_when_stopped(&self) -> bool {
+        self.plan.settings.runner.is_some()
     }
 
     /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
@@ -130,6 +139,7 @@ impl Supervisor {
         let governed = self.service(id).rules.governor_first;
         match (slot.state, slot.cause) {
             (State::Exited { status }, _) => status.shell_code(),
+            (State::Failed, _) if self.ends_when_stopped() => 1,
             (State::Failed, Cause::SpawnFailed(Stage::Exec, ENOENT)) => NOT_FOUND,
             (State::Failed, Cause::SpawnFailed(..)) => NOT_EXECUTABLE,
             (State::Failed, Cause::Exited(status, _)) if !governed => status.shell_code().max(1),
@@ -237,6 +247,9 @@ impl Supervisor {
 
     /// The exit code of an end that was asked for.
     fn code_when_asked(&self, killed: bool) -> u8 {
+        if self.ends_when_stopped() {
+            return 0;
+        }
         if self.ending.policy != ExitPolicy::Main {
             return killed.into();
         }

@@ -1,7 +1,7 @@
 //! The moves between states: what `service` decides is done here, in one way each.
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, KillMode, Probe, ServiceId, Start};
+use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Start};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
@@ -114,7 +114,7 @@ impl Supervisor {
         let pid = state.process().map(|(pid, _)| pid);
         let change = Change { instance: id, at: now, from, to, cause, pid, next };
         self.push(Action::Changed(change));
-        if matches!(state, State::Exited { .. } | State::Failed) {
+        if state.at_rest() {
             self.judge(id);
         }
     }
@@ -309,7 +309,7 @@ impl Supervisor {
         let (soft, hard) = self.targets(id, pid);
         let (due, wait) = match service.stop.rungs.get(rung) {
             Some(step) => (Some((soft, instead.unwrap_or(step.signal))), Some(step.wait)),
-            None if service.stop.kill => (Some((hard, Signal::KILL)), None),
+            None if service.stop.kill => (Some((hard, Signal::KILL)), self.kill_again()),
             None => (None, None),
         };
         if let State::Stopping { rung, until, .. } = &mut self.slots[id.index()].state {
@@ -320,6 +320,12 @@ impl Supervisor {
         if let Some((target, signal)) = due {
             self.signal_for_stop(id, target, signal);
         }
+    }
+
+    /// How long after a KILL the next one comes, if it does: zdaemon's manager does not let go.
+    fn kill_again(&self) -> Option<Duration> {
+        let limit = |runner: &Runner| Duration::from_secs(runner.backoff_limit().max(1).into());
+        self.plan.settings.runner.as_deref().map(limit)
     }
 
     /// Who gets the rungs' signals, and who gets KILL.

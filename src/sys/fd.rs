@@ -5,10 +5,10 @@
 //! place only, the spawn. Nothing here blocks on what a path turns out to be. Fds 0 to 2 are never
 //! owned by anything.
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 use crate::exit::Errno;
 use crate::sys::{checked, errno_of, uninterrupted};
@@ -81,6 +81,18 @@ pub fn take_inherited() -> Vec<OwnedFd> {
     let fds = listed.unwrap_or_else(|| (3..CLOSE_ONE_BY_ONE).collect());
     // SAFETY: it is open, and nobody in this process has opened it: the caller has seen to that.
     fds.into_iter().filter(is_open).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect()
+}
+
+/// Of all fds from 3 up that lar was given the one with this number, close-on-exec and not blocking; the others are
+/// closed. Nothing may be open yet that somebody owns.
+pub fn take_one(number: RawFd) -> Option<OwnedFd> {
+    let mut given = take_inherited();
+    let at = given.iter().position(|fd| fd.as_raw_fd() == number)?;
+    let fd = given.swap_remove(at);
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL).ok()?);
+    fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).ok()?;
+    Some(fd)
 }
 
 /// The highest number of fds that are closed one by one on kernels without close_range(2) (before

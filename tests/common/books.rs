@@ -5,6 +5,8 @@
 //! in their own way. A broken rule is a panic; each `assert` names the rule.
 
 #![allow(dead_code)] // each test binary uses its own part of it
+#[path = "afterwards.rs"]
+mod afterwards;
 #[path = "pulled.rs"]
 mod pulled;
 
@@ -373,6 +375,7 @@ impl Books {
             KillMode::Process => (process, process),
         };
         let (ladder, now, instead) = (service.stop.clone(), self.now, self.end_signal);
+        let again = self.kill_again();
         let shadow = &mut self.shadows[id.index()];
         if shadow.overdue {
             shadow.overdue = false;
@@ -395,13 +398,20 @@ impl Books {
                 climb.cont = signal != Signal::KILL && signal != Signal::CONT;
             }
             None => {
-                let last = climb.rung == ladder.rungs.len() && ladder.kill;
+                let last = climb.rung == ladder.rungs.len() || again.is_some();
+                let last = last && ladder.kill;
                 assert!(last && signal == Signal::KILL, "{signal} past the last rung");
                 assert_eq!(target, hard);
-                climb.due = None;
+                climb.due = again.map(|again| now + again);
             }
         }
         climb.rung += 1;
+    }
+
+    /// How soon KILL is repeated: only zdaemon's manager does that.
+    fn kill_again(&self) -> Option<Duration> {
+        let runner = self.plan.settings.runner.as_ref()?;
+        Some(Duration::from_secs(u64::from(runner.backoff_limit().max(1))))
     }
 
     fn audit_change(&mut self, change: Change, event: Event) {
@@ -416,6 +426,11 @@ impl Books {
             assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
         }
         if to != Phase::Stopping || pid.is_none() {
+            if pid.is_some() && from == Phase::Stopping {
+                let start = matches!(event, Event::Order { verb: Verb::Start, .. });
+                assert!(start && self.plan.settings.runner.is_some(), "{label}: not called off");
+                self.shadows[id.index()].climb = None;
+            }
             return;
         }
         if from == Phase::Stopping {
@@ -445,52 +460,5 @@ impl Books {
                 assert!(!lives, "{label}: stopped before {}", self.core.label(other));
             }
         }
-    }
-
-    fn after(&mut self, event: Event) {
-        let ended = self.core.shutting_down();
-        for id in self.core.instances() {
-            let phase = self.core.instance(id).phase;
-            let shadow = &mut self.shadows[id.index()];
-            assert_eq!(shadow.phase.unwrap_or(Phase::Stopped), phase, "every change is told");
-            shadow.held |= ended;
-            assert!(!shadow.overdue, "announced and not sent");
-            if let Some(climb) = &mut shadow.climb {
-                assert!(!climb.cont, "CONT follows");
-                climb.fresh = false;
-            }
-            assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
-        }
-        if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {
-            self.audit_companions(self.core.instance(id).service);
-        }
-        if event == Event::Tick {
-            let next = self.core.next_deadline();
-            assert!(next.is_none_or(|next| next > self.now), "a deadline in the past");
-            let over = self.kill_at.is_some_and(|at| self.now >= at + LAST_WAIT);
-            assert!(!over || self.finished.is_some(), "the end has an end");
-            for id in self.core.instances() {
-                self.audit_patience(id);
-            }
-        }
-    }
-
-    /// Whoever is restarted with a service that died is on the way down, if it was up.
-    fn audit_companions(&self, died: ServiceId) {
-        for id in
-            self.plan.ids().filter(|id| self.plan.service(*id).order.restart_with.contains(&died))
-        {
-            let up = |id: &InstanceId| self.core.instance(*id).phase == Phase::Running;
-            assert_eq!(self.wanted(id).find(up), None, "restart-with means restart");
-        }
-    }
-
-    /// No rung whose time has come is left unsent after a tick.
-    fn audit_patience(&self, id: InstanceId) {
-        let Some(climb) = self.shadows[id.index()].climb else { return };
-        let ladder = &self.service(id).stop;
-        let left = climb.rung < ladder.rungs.len() + usize::from(ladder.kill);
-        let overdue = climb.due.is_some_and(|due| due <= self.now);
-        assert!(!left || !overdue, "{}: a rung was forgotten", self.core.label(id));
     }
 }

@@ -1,7 +1,7 @@
 //! How the manager ends, and with which code.
 
 use super::*;
-use lar::plan::{ExitPolicy, GiveUp, Single, Start};
+use lar::plan::{ExitPolicy, GiveUp, Runner, Single, Start};
 
 fn policy(policy: ExitPolicy) -> Settings {
     Settings { exit_policy: Some(policy), ..Settings::default() }
@@ -244,4 +244,76 @@ fn a_term_in_backoff_ends_a_single_program() {
     play.exits(DB, 5);
     play.tell(Event::Forward { instance: DB, signal: Signal::TERM });
     assert_eq!(play.log(), ["0 finish 5"]);
+}
+
+/// zdaemon's one program with these seconds from TERM to KILL, running.
+fn runner(stop_timeout: u64) -> Play {
+    let runner = Some(Box::new(Runner { backoff_limit: Some(3), ..Runner::default() }));
+    let settings = Settings { runner, ..policy(ExitPolicy::Main) };
+    let stop = Ladder::simple(Signal::TERM, secs(stop_timeout));
+    let governed = Rules { governor_first: true, give_up: GiveUp::After(2), ..service("").rules };
+    let main = Service { main: true, stop, rules: governed, ..service("main") };
+    let mut play = boot_with(vec![main], settings);
+    play.spawned(DB);
+    play.log();
+    play
+}
+
+#[test]
+fn zdaemons_manager_ends_with_0_when_its_program_was_stopped() {
+    let mut play = runner(10);
+    play.order(DB, Verb::Stop);
+    play.exits(DB, 7);
+    assert_eq!(play.log(), ["0 main SIGTERM", "0 finish 0"]);
+    let mut play = runner(10);
+    play.exits(DB, 7);
+    assert_eq!(play.phase(DB), Phase::Backoff);
+    play.order(DB, Verb::Stop);
+    assert_eq!(play.log(), ["0 finish 0"], "in backoff, too");
+    let mut play = runner(10);
+    play.exits(DB, 7);
+    play.at(1000);
+    play.order(DB, Verb::Stop);
+    play.spawn_fails(DB, Stage::Exec, 2);
+    assert_eq!(play.log(), ["1000 main spawn", "1000 finish 0"], "and while it is being made");
+}
+
+#[test]
+fn zdaemons_manager_stays_if_a_start_comes_before_its_program_is_gone() {
+    let mut play = runner(10);
+    play.order(DB, Verb::Stop);
+    play.at(1000);
+    play.order(DB, Verb::Start);
+    assert_eq!(play.phase(DB), Phase::Running);
+    play.at(60_000);
+    assert_eq!(play.log(), ["0 main SIGTERM"], "the pending KILL is called off");
+    play.exits(DB, 143);
+    assert_eq!(play.log(), ["60000 main spawn"], "a death like any other");
+    let mut play = runner(10);
+    for verb in [Verb::Stop, Verb::Restart] {
+        play.order(DB, verb);
+    }
+    play.at(10_000);
+    play.ends(DB, ExitStatus::killed(Signal::KILL), false);
+    assert_eq!(play.log(), ["0 main SIGTERM", "10000 main group SIGKILL", "10000 main spawn"]);
+}
+
+#[test]
+fn zdaemons_manager_kills_until_its_program_is_gone() {
+    let mut play = runner(2);
+    play.order(DB, Verb::Stop);
+    play.at(9000);
+    let kills = [2000, 5000, 8000].map(|at| format!("{at} main group SIGKILL"));
+    assert_eq!(play.log(), [&["0 main SIGTERM".to_owned()], &kills[..]].concat());
+    play.ends(DB, ExitStatus::killed(Signal::KILL), false);
+    assert_eq!(play.log(), ["9000 finish 0"]);
+}
+
+#[test]
+fn zdaemons_manager_ends_with_1_when_it_gives_up_whatever_the_cause() {
+    let mut play = runner(2);
+    play.exits(DB, 7);
+    play.at(1000);
+    play.spawn_fails(DB, Stage::Exec, 2);
+    assert_eq!(play.log(), ["1000 main spawn", "1000 finish 1"]);
 }

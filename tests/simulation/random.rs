@@ -3,7 +3,7 @@
 use lar::exit::Errno;
 use lar::plan::{
     Delay, ExitPolicy, Flapping, GiveUp, KillMode, Kind, Ladder, Order, Plan, Probe, Process,
-    Restart, Rules, Rung, Service, ServiceId, Settings, Single, Start,
+    Restart, Rules, Rung, Runner, Service, ServiceId, Settings, Single, Start,
 };
 use lar::signal::Signal;
 use lar::time::Duration;
@@ -45,9 +45,13 @@ pub const ENDING: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::QUIT, Signal
 pub const ERRNOS: [Errno; 4] = [Errno(2), Errno(11), Errno(12), Errno(13)];
 
 pub fn plan(random: &mut Random) -> Plan {
-    let single = random.chance(12);
-    let services = if single { 1 } else { random.below(6) + 1 };
-    let services = (0..services as u32).map(|at| service(random, at, single)).collect();
+    let (single, runner) = (random.chance(12), random.chance(8));
+    let services = if single || runner { 1 } else { random.below(6) + 1 };
+    let services: Vec<Service> =
+        (0..services as u32).map(|at| service(random, at, single || runner)).collect();
+    if runner && !single {
+        return zdaemon(random, services);
+    }
     let grace = random.chance(50).then(|| random.millis(5000));
     let drain = if random.chance(30) { random.millis(2000) } else { Duration::ZERO };
     let policies = [ExitPolicy::Main, ExitPolicy::Critical, ExitPolicy::All, ExitPolicy::Never];
@@ -62,6 +66,21 @@ pub fn plan(random: &mut Random) -> Plan {
             drain,
             ..Single::default()
         }),
+        ..Settings::default()
+    };
+    Plan { settings, services, ..Plan::default() }
+}
+
+/// A `<runner>`: one program that runs on.
+fn zdaemon(random: &mut Random, mut services: Vec<Service>) -> Plan {
+    for service in &mut services {
+        (service.kind, service.start) = (Kind::Simple, Start::Boot);
+    }
+    let backoff_limit = Some(random.below(4) as u32);
+    let settings = Settings {
+        exit_policy: Some(ExitPolicy::Main),
+        shutdown_timeout: Some(Duration::from_secs(random.pick(&[2, 10]))),
+        runner: Some(Box::new(Runner { backoff_limit, ..Runner::default() })),
         ..Settings::default()
     };
     Plan { settings, services, ..Plan::default() }

@@ -8,6 +8,7 @@ use super::options::Options;
 use super::python;
 use super::start::Starter;
 use super::wire::{self, Interrupted, Status};
+use crate::ctl::protocol::python::List;
 use crate::signal::Signal;
 use crate::sys::ear::Ear;
 
@@ -96,7 +97,7 @@ impl Client {
         let Some(printed) = self.status.args() else { return };
         let Some(args) = python::strings(printed) else { return };
         if !args.starts_with(self.program()) {
-            let program = python::list(self.program(), |word| python::repr(word));
+            let program = List(self.program());
             say("WARNING! zdrun is managing a different program!");
             say(format_args!("our program   = {program}"));
             say(format_args!("daemon's args = {printed}"));

@@ -47,6 +47,15 @@ impl Buffer {
         }
     }
 
+    /// Adds bytes as they are, as far as there is room; how many.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let at = self.begin(0).at;
+        let count = bytes.len().min(self.bytes.len() - at);
+        self.bytes[at..at + count].copy_from_slice(&bytes[..count]);
+        self.end = at + count;
+        count
+    }
+
     /// Begins a record.
     pub fn record(&mut self) -> Record<'_> {
         self.begin(RESERVE)

@@ -122,11 +122,17 @@ impl Bound {
         let mut inode = None;
         if let Place::Path(path) = place {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
-            let metadata = fs::symlink_metadata(path)?;
-            inode = Some((metadata.dev(), metadata.ino()));
+            inode = Some(identity(path)?);
         }
         listen(&fd, Backlog::new(BACKLOG)?)?;
         Ok(Bound { listener: UnixListener::from(fd), place: place.clone(), inode, _lock: lock })
+    }
+
+    /// Listens on a socket that was bound under the name `draft` and is to be known as `place`.
+    pub(super) fn listening(fd: OwnedFd, draft: &Path, place: &Place) -> io::Result<Bound> {
+        listen(&fd, Backlog::new(BACKLOG)?)?;
+        let inode = Some(identity(draft)?);
+        Ok(Bound { listener: UnixListener::from(fd), place: place.clone(), inode, _lock: None })
     }
 }
 
@@ -134,11 +140,15 @@ impl Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         let Place::Path(path) = &self.place else { return };
-        let found = fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()));
-        if found.ok() == self.inode {
+        if identity(path).ok() == self.inode {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// What stands at `path`, by its numbers.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 /// Locks PATH.lock; `None` if somebody else has it.
@@ -159,7 +169,7 @@ fn lock(path: &Path) -> io::Result<Option<Flock<fs::File>>> {
 
 /// A connection to whoever listens at `address`. Does not block, even if they do not accept: then
 /// it is none, but no error either.
-fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
+pub(super) fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     match connect(fd.as_raw_fd(), address) {
@@ -180,7 +190,7 @@ fn strange(address: &UnixAddr) -> bool {
 }
 
 /// Removes what a dead manager left at `path`, but nothing that is not a socket.
-fn remove_stale(path: &Path) -> io::Result<()> {
+pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
         Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "what is there is not a socket")),

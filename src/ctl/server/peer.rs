@@ -8,8 +8,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use super::work::Work;
-use crate::ctl::protocol::MAX_REQUEST;
 use crate::ctl::protocol::record::Buffer;
+use crate::ctl::protocol::{GREETING, MAX_REQUEST, zdaemon};
 use crate::plan::Access;
 use crate::time::{Duration, Instant};
 
@@ -42,6 +42,12 @@ pub struct Peer {
     pub serial: u64,
     /// Whether more could be written at once.
     pub go_on: bool,
+    /// Whether what is being done for it was asked for in zdaemon's language.
+    pub foreign: bool,
+    /// Whether it may use that.
+    zdaemon: bool,
+    /// Whether it has asked for anything.
+    asked: bool,
     input: Vec<u8>,
     // How much of `input` is known to hold no newline.
     scanned: usize,
@@ -59,13 +65,17 @@ pub struct Peer {
 pub enum Input {
     /// A line, without its newline.
     Line(String),
+    /// A line that is not in lar's language, without its newline.
+    Foreign(Vec<u8>),
+    /// What is none in zdaemon's, and the reply to it.
+    Refused(&'static str),
     /// What can't be a request, and why.
     Wrong(&'static str),
 }
 
 impl Peer {
-    /// A client that has just connected.
-    pub fn new(stream: UnixStream, access: Access, serial: u64) -> Peer {
+    /// A client that has just connected; whether it may speak zdaemon's language besides lar's.
+    pub fn new(stream: UnixStream, access: Access, serial: u64, zdaemon: bool) -> Peer {
         Peer {
             stream,
             access,
@@ -73,6 +83,9 @@ impl Peer {
             output: Buffer::new(OUTPUT),
             serial,
             go_on: false,
+            foreign: false,
+            zdaemon,
+            asked: false,
             input: Vec::new(),
             scanned: 0,
             readable: true,
@@ -142,6 +155,16 @@ impl Peer {
         if std::mem::take(&mut self.skipping) {
             return None; // the end of what was too long; the next line comes with the next turn
         }
+        self.asked = true;
+        self.foreign = self.zdaemon && !line.starts_with(GREETING.as_bytes());
+        if self.foreign {
+            let fits = line.len() <= zdaemon::MAX_COMMAND;
+            return Some(if fits {
+                Input::Foreign(line)
+            } else {
+                Input::Refused(zdaemon::TOO_LONG)
+            });
+        }
         if line.len() >= MAX_REQUEST {
             return Some(Input::Wrong(TOO_LONG));
         }
@@ -155,6 +178,16 @@ impl Peer {
     /// What is to be said of input without a newline so far.
     fn no_line(&mut self) -> Option<Input> {
         self.scanned = self.input.len();
+        if self.zdaemon && !self.skipping && !self.input.starts_with(GREETING.as_bytes()) {
+            let refused = match self.scanned {
+                length if length > zdaemon::MAX_COMMAND => zdaemon::TOO_LONG,
+                length if self.eof && (length > 0 || !self.asked) => zdaemon::UNTERMINATED,
+                _ => return None,
+            };
+            self.input.clear();
+            (self.scanned, self.foreign, self.asked) = (0, true, true);
+            return Some(Input::Refused(refused));
+        }
         let wrong = if self.scanned >= MAX_REQUEST || self.skipping {
             // The rest of the line will be passed over.
             let told = std::mem::replace(&mut self.skipping, true);
@@ -189,6 +222,11 @@ impl Peer {
     pub fn cut_off(&mut self, now: Instant, code: &str, message: &str) {
         let line = self.output.last_record().word("error").field("code", code);
         line.field("message", message).finish();
+        self.hang_up(now);
+    }
+
+    /// Lets it go once it has read what it is to get.
+    pub fn hang_up(&mut self, now: Instant) {
         self.work = Work::Idle;
         self.closing = Some(now + LAST_WORDS);
     }

@@ -57,6 +57,13 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             },
             step => step,
         },
+        Work::Text(text) => {
+            if !text.step(output) {
+                return Step::Full;
+            }
+            peer.hang_up(view.now);
+            Step::Done
+        }
         Work::Wait(waiter) => {
             if let Some(next) = &mut waiter.progress {
                 match reply::event(&waiter.targets, next, view, output) {

@@ -3,6 +3,7 @@
 use super::names::Targets;
 use super::verbs::Refusal;
 use super::wait::Waiter;
+use crate::ctl::protocol::record::Buffer;
 use crate::plan::InstanceId;
 
 /// The state of a client's current request.
@@ -15,8 +16,32 @@ pub enum Work {
     Held,
     /// Records are being written, then the last line.
     Reply(Reply),
+    /// A reply to one of zdaemon's commands is being written; then the connection is closed.
+    Text(Text),
     /// Instances are on their way to what was asked for.
     Wait(Waiter),
+}
+
+/// A text that is sent as it is, and how much of it is on its way.
+#[derive(Debug)]
+pub struct Text {
+    text: String,
+    done: usize,
+}
+
+impl Text {
+    /// Nothing of it is sent yet.
+    pub fn new(text: String) -> Text {
+        Text { text, done: 0 }
+    }
+
+    /// Hands as much of it to `output` as that takes; whether that was all.
+    pub fn step(&mut self, output: &mut Buffer) -> bool {
+        let rest = self.text.as_bytes().get(self.done..).unwrap_or(&[]);
+        let count = output.push(rest);
+        self.done += count;
+        count == rest.len()
+    }
 }
 
 /// A reply, and how far it is.

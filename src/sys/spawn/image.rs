@@ -26,6 +26,8 @@ pub struct Recipe<'a> {
     /// The program's words. The first is searched on the child's PATH if it has no slash.
     /// Bytes, because the words of single-program mode come from somebody who may not speak UTF-8.
     pub argv: Vec<&'a [u8]>,
+    /// The file that is executed, if it is not to be found by the first word.
+    pub executable: Option<&'a str>,
     /// Variables set explicitly.
     pub environment: &'a [(String, String)],
     /// Variables of lar's own (NOTIFY_SOCKET, LAR_SERVICE…); they beat all others.
@@ -38,11 +40,12 @@ pub struct Recipe<'a> {
 
 impl<'a> Recipe<'a> {
     /// The recipe for an instance's main process, without extra variables. For another program of
-    /// the same instance (a probe), replace `argv`.
+    /// the same instance (a probe), replace `argv` and `executable`.
     pub fn new(setup: &'a Setup, process: &'a Process, stdio: [RawFd; 3]) -> Recipe<'a> {
         Recipe {
             setup,
             argv: words(&process.argv),
+            executable: process.executable.as_deref(),
             environment: &process.environment,
             extra: &[],
             directory: process.directory.as_deref(),
@@ -130,7 +133,10 @@ impl Image {
         let own = variables.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()]);
         let own = strings.add_all(own)?;
         let path = search_path(given, &variables, &setup.inherit);
-        let candidates = strings.add_candidates(program, &path)?;
+        let candidates = match recipe.executable {
+            Some(file) => vec![strings.add(&[file.as_bytes()])?],
+            None => strings.add_candidates(program, &path)?,
+        };
         let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
         let directory = directory.transpose()?;
 

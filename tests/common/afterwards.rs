@@ -1,0 +1,66 @@
+//! What is looked at when all that an event asks for has been seen.
+
+use lar::plan::{InstanceId, ServiceId};
+use lar::supervisor::state::StateKind;
+use lar::supervisor::{Event, Phase};
+
+use super::{Books, LAST_WAIT};
+
+impl Books {
+    pub(super) fn after(&mut self, event: Event) {
+        let ended = self.core.shutting_down();
+        for id in self.core.instances() {
+            let phase = self.core.instance(id).phase;
+            let shadow = &mut self.shadows[id.index()];
+            assert_eq!(shadow.phase.unwrap_or(Phase::Stopped), phase, "every change is told");
+            shadow.held |= ended;
+            assert!(!shadow.overdue, "announced and not sent");
+            if let Some(climb) = &mut shadow.climb {
+                assert!(!climb.cont, "CONT follows");
+                climb.fresh = false;
+            }
+            assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
+        }
+        self.audit_stopped_runner();
+        if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {
+            self.audit_companions(self.core.instance(id).service);
+        }
+        if event == Event::Tick {
+            let next = self.core.next_deadline();
+            assert!(next.is_none_or(|next| next > self.now), "a deadline in the past");
+            let over = self.kill_at.is_some_and(|at| self.now >= at + LAST_WAIT);
+            assert!(!over || self.finished.is_some(), "the end has an end");
+            for id in self.core.instances() {
+                self.audit_patience(id);
+            }
+        }
+    }
+
+    /// zdaemon's manager has nothing to stay for once its program was stopped.
+    fn audit_stopped_runner(&self) {
+        let told = |id: InstanceId| self.shadows[id.index()].phase == Some(Phase::Stopped);
+        if self.plan.settings.runner.is_some() && self.core.instances().any(told) {
+            assert!(self.core.shutting_down(), "a runner that is stopped, and goes on");
+        }
+    }
+
+    /// Whoever is restarted with a service that died is on the way down, if it was up.
+    fn audit_companions(&self, died: ServiceId) {
+        for id in
+            self.plan.ids().filter(|id| self.plan.service(*id).order.restart_with.contains(&died))
+        {
+            let up = |id: &InstanceId| self.core.instance(*id).phase == Phase::Running;
+            assert_eq!(self.wanted(id).find(up), None, "restart-with means restart");
+        }
+    }
+
+    /// No rung whose time has come is left unsent after a tick.
+    fn audit_patience(&self, id: InstanceId) {
+        let Some(climb) = self.shadows[id.index()].climb else { return };
+        let ladder = &self.service(id).stop;
+        let again = ladder.kill && self.kill_again().is_some();
+        let left = again || climb.rung < ladder.rungs.len() + usize::from(ladder.kill);
+        let overdue = climb.due.is_some_and(|due| due <= self.now);
+        assert!(!left || !overdue, "{}: a rung was forgotten", self.core.label(id));
+    }
+}
