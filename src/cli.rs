@@ -4,6 +4,7 @@ pub mod check;
 pub mod ctl;
 pub mod dumb_init;
 pub mod editor;
+mod getopt;
 pub mod help;
 pub mod machine;
 pub mod manager;
@@ -119,8 +120,12 @@ fn print(text: &str) -> u8 {
 
 /// One line to standard error.
 fn complain(message: &str) {
-    let _ =
-        std::io::Write::write_all(&mut std::io::stderr(), format!("lar: {message}\n").as_bytes());
+    tell(&format!("lar: {message}"));
+}
+
+/// The same in the name of another program.
+fn tell(words: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{words}\n").as_bytes());
 }
 
 /// A mistake in the arguments.

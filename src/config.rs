@@ -37,7 +37,7 @@ mod world;
 mod zdaemon;
 
 use crate::nearest;
-use crate::plan::Plan;
+use crate::plan::{EventLog, Plan};
 use diagnostic::Report;
 pub use diagnostic::{Diagnostic, Place, Severity};
 use lines::{Section, Spot, Tree};
@@ -45,7 +45,7 @@ pub use runner::plan as runner_plan;
 use section::Scope;
 pub use value::duration;
 pub use world::{Directory, Program, User, World};
-pub use zdaemon::{Zdaemon, zdaemon};
+pub use zdaemon::{Zdaemon, cannot_open, zdaemon};
 
 /// What came of reading a file.
 #[derive(Debug)]
@@ -92,13 +92,12 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
     if let Some(lar) = top.lar {
         plan.settings = settings::read(lar, &scope, report);
     }
-    let zdaemons = top.runner.is_some();
-    let inner = top.runner.and_then(|runner| runner.sections.iter().find(|s| s.kind == "eventlog"));
-    if let Some(section) = inner.or(top.eventlog) {
-        plan.event_log = eventlog::read(section, zdaemons, &scope, report);
-    }
+    plan.event_log = event_log(&top, &scope, report);
     match top.runner {
-        Some(runner) => runner::read(runner, top.environment, &scope, &mut plan, report),
+        Some(runner) => {
+            check_defines(tree, &scope, report);
+            runner::read(runner, top.environment, &scope, &mut plan, report);
+        }
         None => service::read_all(&top.services, top.defaults, &scope, &mut plan, report),
     }
     check_company(&top, &tree.root, report);
@@ -106,6 +105,26 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
         warnings::look(&plan, &top.services, top.lar, world, report);
     }
     plan
+}
+
+/// The event log; one in `<runner>` goes before one beside it.
+fn event_log(top: &Top, scope: &Scope, report: &mut Report) -> EventLog {
+    let within = |section: &&Section| section.kind == "eventlog" || section.kind == "logger";
+    let inner = top.runner.and_then(|runner| runner.sections.iter().find(within));
+    match inner.or(top.eventlog) {
+        Some(section) => eventlog::read(section, top.runner.is_some(), scope, report),
+        None => EventLog::default(),
+    }
+}
+
+/// In a zdaemon file what a definition says must be good even if nobody uses it.
+fn check_defines(tree: &Tree, scope: &Scope, report: &mut Report) {
+    for (index, define) in tree.defines.iter().enumerate() {
+        if let Err(wrong) = substitute::dollar(&define.value, scope, index) {
+            let at = define.spot.at + wrong.at.unwrap_or(0);
+            wrong.report(&Spot { at, ..define.spot.clone() }, report);
+        }
+    }
 }
 
 /// What may not stand beside what.

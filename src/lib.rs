@@ -26,7 +26,7 @@
 //! | 3 edges | `ctl::server` and `ctl::client`, [`output`] (pipes to transcripts), [`check`] (readiness) |
 //! | 2 system | [`sys`]: all `unsafe`, all libc |
 //! | 1 pure | [`supervisor`], [`config`], `ctl::protocol`, [`transcript`] |
-//! | 0 words | [`plan`], [`time`], [`signal`], [`exit`], [`nearest`] |
+//! | 0 words | [`plan`], [`time`], [`signal`], [`exit`], [`nearest`], [`python`] |
 //!
 //! # Invariants
 //!
@@ -66,6 +66,7 @@
 pub mod exit;
 pub mod nearest;
 pub mod plan;
+pub mod python;
 pub mod signal;
 pub mod time;
 

@@ -8,6 +8,7 @@ mod output;
 mod rules;
 mod runner;
 mod setup;
+mod single;
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
 pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
+pub use single::{Leftovers, Single};
 
 /// Everything a manager is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -374,23 +376,6 @@ pub enum Who {
     User(u32),
     /// A primary or supplementary group id.
     Group(u32),
-}
-
-/// The options of single-program mode (`lar [options] -- PROGRAM`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Single {
-    /// The program's words, byte for byte; [`Process::argv`] has them as far as they can be shown.
-    pub argv: Vec<Vec<u8>>,
-    /// Forward signals to the program's whole group.
-    pub group: bool,
-    /// Signals that are replaced (or, with `None`, dropped) before they are forwarded.
-    pub rewrite: Vec<(Signal, Option<Signal>)>,
-    /// Exit codes that are replaced, after 128 + n.
-    pub remap: Vec<(u8, u8)>,
-    /// How long TERM is held back before it is forwarded (a load balancer's drain time).
-    pub drain: Duration,
-    /// Time between a forwarded TERM and KILL; `None` waits for ever.
-    pub grace: Option<Duration>,
 }
 
 /// Where lar's own log goes.

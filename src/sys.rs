@@ -12,6 +12,7 @@ pub mod ear;
 pub mod entry;
 pub mod fd;
 pub mod outlet;
+pub mod parent;
 pub mod peer;
 pub mod pipe;
 pub mod raw;

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("signal", 0),
     ("exit", 0),
     ("nearest", 0),
+    ("python", 0),
     ("supervisor", 1),
     ("config", 1),
     ("transcript", 1),

@@ -4,6 +4,7 @@
 //! a variable, because whoever injects an init can't give it arguments; the command line wins.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,9 +12,10 @@ use std::path::Path;
 use super::{complain, manager, usage_error};
 use crate::config;
 use crate::plan::{
-    ExitPolicy, Inherit, KillMode, Ladder, Level, Plan, Process, Restart, Rung, Service, Session,
-    Setup, Single, Spawn, Target,
+    ExitPolicy, Inherit, KillMode, Ladder, Level, Plan, Process, Restart, Rules, Rung, Service,
+    Session, Setup, Single, Spawn, Target,
 };
+use crate::run::voice::Voice;
 use crate::run::{Start, run};
 use crate::signal::Signal;
 use crate::sys::fd;
@@ -144,25 +146,44 @@ struct Draft {
 
 /// `lar [OPTIONS] -- PROGRAM [ARGS]`.
 pub fn main(args: Vec<OsString>) -> u8 {
-    let mut plan = match read(args).and_then(|(draft, argv)| plan(draft, argv)) {
+    let plan = match read(args).and_then(|(draft, argv)| plan(draft, argv)) {
         Ok(plan) => plan,
         Err(message) => return usage_error(&message),
     };
-    let inherited = fd::take_inherited();
+    let given = Belongings::take();
+    start(plan, given, None)
+}
+
+/// What lar was given besides words: to be taken before anything else is opened.
+pub(super) struct Belongings {
+    inherited: Vec<OwnedFd>,
+    /// Its controlling terminal.
+    pub(super) terminal: Option<Terminal>,
+}
+
+impl Belongings {
+    pub(super) fn take() -> Belongings {
+        let inherited = fd::take_inherited();
+        Belongings { inherited, terminal: Terminal::open() }
+    }
+}
+
+/// Runs a plan of one program to its end; its exit code.
+pub(super) fn start(mut plan: Plan, given: Belongings, voice: Option<Box<dyn Voice>>) -> u8 {
     for warning in crate::logger::init(&plan.event_log) {
         complain(&warning.to_string());
     }
-    let mut given = Given::collect();
-    given.terminal = Terminal::open();
-    if given.terminal.is_some() {
+    let Belongings { inherited, terminal } = given;
+    let given = Given { terminal, ..Given::collect() };
+    for setup in plan.services.iter_mut().map(|service| &mut service.setup) {
         // Between the hand-over of the terminal and the exec, Ctrl-Z stops the child; lar, which shares its memory
-        // with one made by vfork, would stand still along with it.
-        for service in &mut plan.services {
-            service.setup.spawn = Spawn::Fork;
+        // with one made by vfork, would stand still along with it. The keys never stop the leader of a session.
+        if given.terminal.is_some() && setup.session != Session::Leader {
+            setup.spawn = Spawn::Fork;
         }
     }
     let control = plan.settings.socket.is_some();
-    let (config_path, foreground, startup, voice) = (None, true, None, None);
+    let (config_path, foreground, startup) = (None, true, None);
     leave_directory(&plan);
     manager::end(run(Start {
         plan,
@@ -175,6 +196,64 @@ pub fn main(args: Vec<OsString>) -> u8 {
         voice,
         report: None,
     }))
+}
+
+/// What a program needs to be a plan of its own, whoever lar is.
+pub(super) struct Program {
+    /// Its words; not empty.
+    pub(super) argv: Vec<OsString>,
+    /// Where it starts; `None`: where lar was started.
+    pub(super) directory: Option<String>,
+    /// Its place among sessions.
+    pub(super) session: Session,
+    /// What happens when it ends.
+    pub(super) rules: Rules,
+    /// Everything else; its `argv` is filled in here.
+    pub(super) single: Single,
+}
+
+impl Program {
+    /// A plan that runs it and ends with it.
+    pub(super) fn plan(self) -> Plan {
+        let Program { argv, directory, session, rules, mut single } = self;
+        let restarts = rules.restart != Restart::Never;
+        let wait = single.grace.unwrap_or(if restarts {
+            Duration::from_secs(10)
+        } else {
+            Duration::MAX // nobody asked lar to kill anything
+        });
+        let shown = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        single.argv = argv.into_iter().map(OsStringExt::into_vec).collect();
+        let process = Process {
+            argv: shown,
+            directory: directory.or_else(here),
+            transcript: Target::Inherit,
+            ..Process::default()
+        };
+        let service = Service {
+            name: "main".into(),
+            main: true,
+            rules,
+            stop: Ladder {
+                drain: single.drain,
+                rungs: vec![Rung { signal: Signal::TERM, wait }],
+                kill: true,
+            },
+            // What a program that has ended leaves behind gets its TERM and its grace at the end, like all
+            // else that is left; but before it is started again, its group must be gone.
+            kill_mode: if restarts { KillMode::Mixed } else { KillMode::Process },
+            setup: Setup { umask: None, inherit: Inherit::All, session, ..Setup::default() },
+            processes: vec![process],
+            ..Service::default()
+        };
+        let mut plan = Plan { services: vec![service], ..Plan::default() };
+        plan.settings.exit_policy = Some(ExitPolicy::Main);
+        // The grace time is the limit; without one, the program has all the time it wants.
+        plan.settings.shutdown_timeout = Some(Duration::MAX);
+        plan.settings.single = Some(single);
+        plan.event_log.level = Level::Warn;
+        plan
+    }
 }
 
 /// PID 1 must not keep a mount busy: the program has got its own directory by name, so lar can leave.
@@ -312,54 +391,19 @@ fn rules(lines: &str) -> Result<Service, String> {
 }
 
 /// What is to be done.
-fn plan(mut draft: Draft, argv: Vec<OsString>) -> Result<Plan, String> {
+fn plan(draft: Draft, argv: Vec<OsString>) -> Result<Plan, String> {
     let lines: String = draft.rules.iter().map(|(key, value)| line(key, value)).collect();
     let mut rules = rules(&lines)?.rules;
     if !draft.rules.iter().any(|&(key, _)| key == "restart") {
         rules.restart = Restart::Never;
     }
-    let restarts = rules.restart != Restart::Never;
-    let wait = draft.single.grace.unwrap_or(if restarts {
-        Duration::from_secs(10)
-    } else {
-        Duration::MAX // nobody asked lar to kill anything
-    });
-    let shown = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    draft.single.argv = argv.into_iter().map(OsStringExt::into_vec).collect();
-    let process = Process {
-        argv: shown,
-        directory: draft.directory.map_or_else(|| Ok(here()), |path| absolute(&path).map(Some))?,
-        transcript: Target::Inherit,
-        ..Process::default()
-    };
-    let service = Service {
-        name: "main".into(),
-        main: true,
-        rules,
-        stop: Ladder {
-            drain: draft.single.drain,
-            rungs: vec![Rung { signal: Signal::TERM, wait }],
-            kill: true,
-        },
-        // What a program that has ended leaves behind gets its TERM and its grace at the end, like all
-        // else that is left; but before it is started again, its group must be gone.
-        kill_mode: if restarts { KillMode::Mixed } else { KillMode::Process },
-        setup: Setup {
-            umask: None,
-            inherit: Inherit::All,
-            session: Session::Given,
-            ..Setup::default()
-        },
-        processes: vec![process],
-        ..Service::default()
-    };
-    let mut plan = Plan { services: vec![service], ..Plan::default() };
-    plan.settings.exit_policy = Some(ExitPolicy::Main);
-    // The grace time is the limit; without one, the program has all the time it wants.
-    plan.settings.shutdown_timeout = Some(Duration::MAX);
+    let directory = draft.directory.map(|path| absolute(&path)).transpose()?;
+    let session = Session::Given;
+    let mut plan = Program { argv, directory, session, rules, single: draft.single }.plan();
     plan.settings.socket = draft.socket;
-    plan.settings.single = Some(draft.single);
-    plan.event_log.level = if draft.verbose { Level::Info } else { Level::Warn };
+    if draft.verbose {
+        plan.event_log.level = Level::Info;
+    }
     Ok(plan)
 }
 

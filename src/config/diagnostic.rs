@@ -122,6 +122,8 @@ pub(super) struct Report {
     dropped: usize,
     /// Whether the latest was kept, so that a hint for it has somewhere to go.
     kept: bool,
+    /// What ZConfig says of the first line that it can't read, with that line's number in reading order.
+    zconfig: Option<(u32, String)>,
 }
 
 impl Report {
@@ -149,6 +151,16 @@ impl Report {
         if let Some(near) = near {
             self.hint(format!("did you mean `{near}`?"));
         }
+    }
+
+    /// Notes what ZConfig says of a line, whether or not it is an error here. The lines come in reading order.
+    pub(super) fn zconfig(&mut self, order: u32, message: impl Into<String>) {
+        self.zconfig.get_or_insert_with(|| (order, message.into()));
+    }
+
+    /// What ZConfig says of the first line that it can't read.
+    pub(super) fn zconfigs(&self) -> Option<(u32, String)> {
+        self.zconfig.clone()
     }
 
     /// Whether there was an error.

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use super::diagnostic::{Place, Report};
 use super::value::Wrong;
-use super::world::World;
-use super::{section, substitute};
-use crate::nearest;
+use super::world::{Directory, World};
+use super::{section, substitute, zdaemon};
+use crate::{nearest, python};
 
 /// How deep sections may nest; the grammar's own need is three. Protects the stack of whoever walks the tree.
 const DEEPEST: usize = 8;
@@ -96,6 +96,8 @@ pub(super) struct Section {
     pub(super) name_at: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) sections: Vec<Section>,
+    /// The line that ends it; its own for `<kind/>`, none if it is never closed.
+    pub(super) end: Option<Rc<Line>>,
 }
 
 /// `%define name value`.
@@ -144,7 +146,7 @@ fn first_line(bytes: &[u8]) -> Rc<str> {
 }
 
 fn section_at(kind: String, name: Option<String>, spot: Spot, name_at: usize) -> Section {
-    Section { kind, name, spot, name_at, entries: Vec::new(), sections: Vec::new() }
+    Section { kind, name, spot, name_at, entries: Vec::new(), sections: Vec::new(), end: None }
 }
 
 struct Parser<'a> {
@@ -177,14 +179,28 @@ impl Parser<'_> {
             if let Err(error) = core::str::from_utf8(raw) {
                 let spot = Spot { line, at: error.valid_up_to() };
                 self.report.error(&spot, "this is not UTF-8");
+                self.zconfig(&spot, "this is not UTF-8");
             } else if let Some(at) = raw.iter().position(|byte| *byte == 0) {
-                self.report.error(&Spot { line, at }, "a zero byte in a text file");
+                let spot = Spot { line, at };
+                self.report.error(&spot, "a zero byte in a text file");
+                self.zconfig(&spot, "a zero byte in a text file");
             } else {
                 self.line(line, depth);
             }
         }
+        if self.open.len() > depth.max(1) {
+            self.order = self.order.saturating_add(1);
+            let number = bytes.split_inclusive(|byte| *byte == b'\n').count() as u32;
+            let line = Rc::new(Line { file, number, order: self.order, text: Rc::from("") });
+            self.zconfig(&Spot { line, at: 0 }, "unclosed sections not allowed");
+        }
         self.close_all(depth);
         self.active.pop();
+    }
+
+    /// Notes what ZConfig says of this line.
+    fn zconfig(&mut self, spot: &Spot, message: &str) {
+        self.report.zconfig(spot.line.order, zdaemon::at(message, &spot.line));
     }
 
     /// At the end of a file, everything that it opened must be closed.
@@ -195,7 +211,7 @@ impl Parser<'_> {
                 self.report.error(&section.spot, format!("`<{}>` is never closed", section.kind));
                 self.report.hint(format!("end it with a line `</{}>`", section.kind));
             }
-            self.close();
+            self.close(None);
         }
     }
 
@@ -219,6 +235,7 @@ impl Parser<'_> {
         let stops = |c: char| c.is_whitespace() || c == '(' || c == ')';
         let end = text.find(stops).unwrap_or(text.len());
         if end == 0 {
+            self.zconfig(&spot, "malformed configuration data");
             return self.report.error(&spot, "a line can't start with a parenthesis");
         }
         let (key, rest) = text.split_at(end);
@@ -233,6 +250,8 @@ impl Parser<'_> {
 
     fn header(&mut self, text: &str, spot: Spot, depth: usize) {
         let Some(inside) = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) else {
+            let part = if text.starts_with("</") { "end" } else { "start" };
+            self.zconfig(&spot, &format!("malformed section {part}"));
             let end = Spot { at: spot.at + text.len(), ..spot };
             self.report.error(&end, "`>` is missing at the end of a section's line");
             return self.report.hint("a comment stands on a line of its own");
@@ -245,6 +264,10 @@ impl Parser<'_> {
             None => (inside, false),
         };
         let mut words = inside.split_whitespace();
+        let word = |part: &str| !part.contains(['(', ')']);
+        if !inside.starts_with(|c: char| !c.is_whitespace()) || !word(inside) {
+            self.zconfig(&spot, "malformed section header");
+        }
         let Some(kind) = words.next().map(str::to_lowercase) else {
             return self.report.error(&spot, "a section without a type");
         };
@@ -258,6 +281,7 @@ impl Parser<'_> {
         if let Some(more) = words.next() {
             let at = spot.at + text.rfind(more).unwrap_or(0);
             let line = spot.line.clone();
+            self.zconfig(&spot, "malformed section header");
             self.report.error(&Spot { line, at }, format!("`<{kind}>` has one name at most"));
         }
         if self.open.len() > DEEPEST {
@@ -265,9 +289,10 @@ impl Parser<'_> {
             self.skipped += usize::from(!empty);
             return;
         }
+        let line = spot.line.clone();
         self.open.push(section_at(kind, name, spot, name_at));
         if empty {
-            self.close();
+            self.close(Some(line));
         }
     }
 
@@ -278,35 +303,37 @@ impl Parser<'_> {
         }
         let inner = self.open.get(depth..).unwrap_or_default();
         let Some(last) = inner.last() else {
+            self.zconfig(&spot, "unexpected section end");
             return self.report.error(&spot, format!("`</{kind}>` closes nothing"));
         };
         if last.kind == kind {
-            return self.close();
+            return self.close(Some(spot.line));
         }
         let (open, number) = (last.kind.clone(), last.spot.line.number);
         let outer = inner.iter().rposition(|section| section.kind == kind);
         let what = format!("`</{kind}>` comes while `<{open}>` of line {number} is open");
         self.report.error(&spot, what);
         self.report.hint(format!("end it with a line `</{open}>`"));
+        self.report.zconfig(spot.line.order, zdaemon::at("unbalanced section end", &spot.line));
         match outer {
             Some(index) => {
                 while self.open.len() > depth + index {
-                    self.close();
+                    self.close(None);
                 }
             }
             // A slip in the name; a wholly different one is taken as a stray line.
-            None if nearest::nearest(&kind, [open.as_str()]).is_some() => self.close(),
+            None if nearest::nearest(&kind, [open.as_str()]).is_some() => self.close(None),
             None => {}
         }
     }
 
     /// Hangs the innermost open section into the one around it.
-    fn close(&mut self) {
+    fn close(&mut self, end: Option<Rc<Line>>) {
         if self.open.len() < 2 {
             return;
         }
         if let (Some(section), Some(outer)) = (self.open.pop(), self.open.last_mut()) {
-            outer.sections.push(section);
+            outer.sections.push(Section { end, ..section });
         }
     }
 
@@ -315,41 +342,87 @@ impl Parser<'_> {
         let rest = rest.trim_start();
         let value = Spot { at: spot.at + text.len() - rest.len(), ..spot.clone() };
         match (name.to_lowercase().as_str(), rest) {
-            ("%define" | "%include" | "%import", "") => {
+            (lower @ ("%define" | "%include" | "%import"), "") => {
                 self.report.error(&value, format!("`{name}` needs an argument"));
+                self.zconfig(&spot, &format!("missing argument to {lower} directive"));
             }
             ("%define", _) => self.define(rest, value),
             ("%include", _) => self.include(rest, value),
-            ("%import", package) => {
-                let known = package.starts_with("zdaemon") || package.starts_with("ZConfig");
-                if !known {
-                    self.report.error(&value, format!("there is no package `{package}` to import"));
-                    self.report.hint("zdaemon's own and ZConfig's logger packages are built in");
-                }
-            }
+            ("%import", _) => self.import(rest, value),
             (lower, _) => {
                 self.report.error(&spot, format!("there is no directive called `{name}`"));
                 let known = ["%define", "%include", "%import"];
                 self.report.near(lower, known);
                 self.report.hint(format!("there are {}", nearest::list(known.into_iter())));
+                self.zconfig(
+                    &spot,
+                    &match name.strip_prefix('%') {
+                        None | Some("") => "missing or unrecognized directive".into(),
+                        Some(name) => format!("unknown directive: {}", python::repr(name)),
+                    },
+                );
             }
         }
     }
 
+    /// zdaemon's and ZConfig's packages are built in.
+    fn import(&mut self, text: &str, spot: Spot) {
+        let Some(package) = self.substituted(text, &spot, substitute::dollar) else { return };
+        let known = ["zdaemon", "ZConfig"].into_iter().any(|known| {
+            package.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        if known {
+            return;
+        }
+        self.report.error(&spot, format!("there is no package `{package}` to import"));
+        self.report.hint("zdaemon's own and ZConfig's logger packages are built in");
+        self.report.zconfig(spot.line.order, zdaemon::no_package(&package));
+    }
+
+    /// What `read` makes of a directive's argument; what is wrong with it is reported.
+    fn substituted(
+        &mut self,
+        text: &str,
+        spot: &Spot,
+        read: impl Fn(&str, &section::Scope, usize) -> Result<String, Wrong>,
+    ) -> Option<String> {
+        let scope = section::Scope::new(&self.defines, self.world);
+        read(text, &scope, self.defines.len())
+            .map_err(|wrong| {
+                self.report.zconfig(spot.line.order, zdaemon::unreplaced(&wrong, &spot.line));
+                let at = spot.at + wrong.at.unwrap_or(0);
+                wrong.report(&Spot { at, ..spot.clone() }, self.report);
+            })
+            .ok()
+    }
+
     fn define(&mut self, text: &str, spot: Spot) {
         let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let lower = name.to_lowercase();
         if !substitute::is_name(name) {
+            self.zconfig(
+                &spot,
+                &format!("not a substitution legal name: {}", python::repr(&lower)),
+            );
             self.report.error(&spot, format!("`{name}` can't be the name of a definition"));
             return self.report.hint("letters, digits and `_`, and no digit first");
         }
-        let (name, value) = (name.to_lowercase(), value.trim_start().to_string());
-        if let Some(old) = self.defines.iter().find(|define| define.name == name) {
-            if old.value != value {
+        let (name, value) = (lower, value.trim_start().to_string());
+        let scope = section::Scope::new(&self.defines, self.world);
+        if let Some(index) = self.defines.iter().position(|define| define.name == name) {
+            let old = &self.defines[index];
+            let same = substitute::dollar(&old.value, &scope, index).is_ok_and(|old| old == value);
+            if old.value != value && !same {
                 let line = old.spot.line.number;
                 self.report.error(&spot, format!("`{name}` is defined on line {line} already"));
                 self.report.hint("a definition may be repeated only with the same text");
+                self.zconfig(&spot, &format!("cannot redefine {}", python::repr(&name)));
             }
             return;
+        }
+        // In which sections it is used, and by whose rules, is not known yet.
+        if let Err(wrong) = substitute::dollar(&value, &scope, self.defines.len()) {
+            self.report.zconfig(spot.line.order, zdaemon::unreplaced(&wrong, &spot.line));
         }
         let at = spot.at + text.len() - value.len();
         self.defines.push(Define { name, value, spot: Spot { at, ..spot } });
@@ -359,36 +432,36 @@ impl Parser<'_> {
         if self.skipped > 0 {
             return;
         }
-        let scope = section::Scope::new(&self.defines, self.world);
-        let path = match substitute::path(text, &scope) {
-            Ok(path) => path,
-            Err(wrong) => {
-                let at = spot.at + wrong.at.unwrap_or(0);
-                return wrong.report(&Spot { at, ..spot }, self.report);
-            }
-        };
+        let Some(path) = self.substituted(text, &spot, substitute::path) else { return };
         let path = path.strip_prefix("file://").unwrap_or(&path);
         let pattern = beside(&spot.line.file, path);
         if self.active.len() > INCLUDES || self.files >= FILES {
-            self.report.error(&spot, format!("`{path}`: too many includes, one in another"));
-            return;
+            let what = format!("`{path}`: too many includes, one in another");
+            self.zconfig(&spot, &what);
+            return self.report.error(&spot, what);
         }
         let found = match self.world.include(&pattern) {
             Ok(found) => found,
             Err(cause) => {
-                self.report.error(&spot, format!("can't include `{pattern}`: {cause}"));
-                return;
+                let missing = self.world.directory(&pattern) == Directory::Missing;
+                let said = if missing { cause.as_str() } else { "Is a directory" };
+                self.report.zconfig(spot.line.order, zdaemon::cannot_open(&pattern, said));
+                let what = format!("can't include `{pattern}`: {cause}");
+                return self.report.error(&spot, what);
             }
         };
         for (path, bytes) in found {
-            if self.active.contains(&path) {
+            let what = if self.active.contains(&path) {
                 let chain = self.active.join(" -> ");
-                self.report.error(&spot, format!("includes go in a circle: {chain} -> {path}"));
+                format!("includes go in a circle: {chain} -> {path}")
             } else if self.files >= FILES {
-                return self.report.error(&spot, format!("more than {FILES} files are included"));
+                format!("more than {FILES} files are included")
             } else {
                 self.file(&path, &bytes);
-            }
+                continue;
+            };
+            self.zconfig(&spot, &what);
+            self.report.error(&spot, what);
         }
     }
 }

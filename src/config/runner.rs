@@ -8,11 +8,12 @@ use super::keys::Kind;
 use super::lines::{Entry, Section};
 use super::section::{self, Scope, Values};
 use super::value::{self, Wrong};
-use super::world::Directory;
+use super::world::{Directory, Program, World};
 use super::{environment, identity, presets, program, substitute};
 use crate::plan::{
     ExitPolicy, Identity, Inherit, Ladder, Plan, Probe, Process, Runner, Service, Setup, Target,
 };
+use crate::python;
 use crate::signal::Signal;
 use crate::time::Duration;
 
@@ -96,12 +97,67 @@ fn service(
 }
 
 /// What must be there for a path to be taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Anything at the path itself.
+    Path,
     /// The directory that it is in.
     Parent,
     /// The directory that this is in: zdaemon makes one level itself.
     Grandparent,
+    /// Itself or, since zdaemon makes it, the directory that it is in; not the working directory, unnamed.
+    Directory,
+}
+
+impl Needs {
+    /// What zdaemon says if it is not there.
+    pub(super) fn missing(self, path: &str) -> String {
+        match self {
+            Needs::Path => format!("{path} is not an existing path"),
+            Needs::Directory => format!("{path} is not an existing directory"),
+            Needs::Parent | Needs::Grandparent => {
+                format!("The directory named as part of the path {path} does not exist.")
+            }
+        }
+    }
+}
+
+/// The path that `text` stands for, if what it needs is there.
+pub(super) fn existing(text: &str, needs: Needs, world: &dyn World) -> Option<String> {
+    let path = home(text, world);
+    let there = |path: &str| world.directory(path) != Directory::Missing;
+    let parent = dirname(&path);
+    let fine = match needs {
+        Needs::Path => {
+            !path.is_empty() && (there(&path) || world.program(&path) != Program::Missing)
+        }
+        Needs::Parent => parent.is_empty() || there(parent),
+        Needs::Grandparent => matches!(dirname(parent), "" | "/") || there(dirname(parent)),
+        Needs::Directory => {
+            (!path.is_empty() && there(&path)) || (!parent.is_empty() && there(parent))
+        }
+    };
+    fine.then_some(path)
+}
+
+/// `~` and `~user` as a shell has them; left alone if there is no such home.
+fn home(path: &str, world: &dyn World) -> String {
+    let Some(rest) = path.strip_prefix('~') else { return path.to_string() };
+    let (name, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let home = match name {
+        "" => world.variable("HOME"),
+        name => world.user(name).and_then(|user| user.account).map(|account| account.home),
+    };
+    home.map_or_else(|| path.to_string(), |home| format!("{home}{rest}"))
+}
+
+/// What is before the last slash; empty without one.
+fn dirname(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some((parent, _)) if parent.chars().all(|c| c == '/') => "/",
+        Some((parent, _)) => parent.trim_end_matches('/'),
+        None => "",
+    }
 }
 
 /// The keys of a `<runner>`, read by zdaemon's rules.
@@ -109,7 +165,7 @@ struct Zdaemon<'a, 'r>(Values<'a, 'r>);
 
 impl<'a, 'r> Zdaemon<'a, 'r> {
     fn new(runner: &'a Section, scope: &Scope<'a>, report: &'r mut Report) -> Zdaemon<'a, 'r> {
-        let entries = section::known(runner, Kind::Runner, &["eventlog"], report);
+        let entries = section::known(runner, Kind::Runner, &["eventlog", "logger"], report);
         Zdaemon(Values { kind: Kind::Runner, entries, scope: *scope, report })
     }
 
@@ -125,50 +181,33 @@ impl<'a, 'r> Zdaemon<'a, 'r> {
         entry.good(parse(&value), self.0.report)
     }
 
+    /// A number as Python reads it. Less than 0 means the same as 0 in every key that has one.
     fn number(&mut self, key: &str) -> Option<u32> {
-        self.parse(key, |text| value::number(text, 0, u32::MAX))
+        self.parse(key, |text| {
+            let number = python::int(text, 10).map_err(|_| no_number(text))?;
+            Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+        })
     }
 
-    /// A program's words; a line without any is reported.
+    /// A program's words.
     fn words(&mut self, key: &str) -> Option<Vec<String>> {
-        let (entry, value) = self.text(key)?;
-        let words: Vec<String> = value.split_whitespace().map(str::to_string).collect();
-        if words.is_empty() {
-            self.0.report.error(&entry.at(0), format!("`{key}` is empty"));
-        }
-        Some(words)
+        let (_, value) = self.text(key)?;
+        Some(value.split_whitespace().map(str::to_string).collect())
     }
 
+    /// A path; none if it is empty.
     fn path(&mut self, key: &str, needs: Needs) -> Option<String> {
         let (entry, value) = self.text(key)?;
-        if value.is_empty() {
-            self.0.report.error(&entry.at(0), format!("`{key}` is empty"));
-            return None;
+        let path = existing(&value, needs, self.0.scope.world);
+        if path.is_none() {
+            let message = match needs {
+                Needs::Path => format!("there is nothing at `{value}`"),
+                _ if value.is_empty() => format!("`{key}` is empty"),
+                _ => format!("there is no directory `{}`", dirname(&value)),
+            };
+            self.0.report.error(&entry.at(0), message);
         }
-        let world = self.0.scope.world;
-        let path = self.home(&value);
-        let there = |path: &str| path.is_empty() || world.directory(path) != Directory::Missing;
-        let parent = parent(&path);
-        let fine = match needs {
-            Needs::Parent => there(parent) || (key == "directory" && there(&path)),
-            Needs::Grandparent => there(parent) || there(self::parent(parent)),
-        };
-        if !fine {
-            self.0.report.error(&entry.at(0), format!("there is no directory `{parent}`"));
-        }
-        Some(path)
-    }
-
-    /// `~` and `~user` as a shell has them; left alone if there is no such home.
-    fn home(&self, path: &str) -> String {
-        let Some(rest) = path.strip_prefix('~') else { return path.to_string() };
-        let (name, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let world = self.0.scope.world;
-        let home = match name {
-            "" => world.variable("HOME"),
-            name => world.user(name).and_then(|user| user.account).map(|account| account.home),
-        };
-        home.map_or_else(|| path.to_string(), |home| format!("{home}{rest}"))
+        path.filter(|path| !path.is_empty())
     }
 
     /// zdaemon's: the primary group, and the groups that name the user.
@@ -214,18 +253,18 @@ impl<'a, 'r> Zdaemon<'a, 'r> {
             socket_name: self.path("socket-name", Needs::Grandparent),
             exit_codes: self.parse("exit-codes", exit_codes),
             user: self.text("user").map(|(_, text)| text),
-            umask: self.parse("umask", value::octal),
-            directory: self.path("directory", Needs::Parent),
+            umask: self.parse("umask", umask),
+            directory: self.path("directory", Needs::Directory),
             logfile: self.path("logfile", Needs::Parent),
             transcript: self.path("transcript", Needs::Parent),
             start_timeout: self.number("start-timeout"),
             stop_timeout: Some(self.number("stop-timeout").unwrap_or(Runner::TIMEOUT)),
-            start_test_program: self.words("start-test-program"),
+            start_test_program: self.words("start-test-program").filter(|it| !it.is_empty()),
             prompt: self.text("prompt").map(|(_, text)| text),
             default_to_interactive: self.parse("default-to-interactive", value::boolean),
             hang_around: self.parse("hang-around", value::boolean),
-            python: self.text("python").map(|(_, text)| text),
-            zdrun: self.text("zdrun").map(|(_, text)| text),
+            python: self.path("python", Needs::Path),
+            zdrun: self.path("zdrun", Needs::Path),
         }
     }
 
@@ -237,13 +276,16 @@ impl<'a, 'r> Zdaemon<'a, 'r> {
         runner: &Section,
     ) {
         let process = Process { environment: environment.to_vec(), ..Process::default() };
-        match said.program.as_ref().and_then(|words| words.first()) {
-            Some(word) => program::check(&mut self.0, "program", word, &process, &Inherit::All),
+        match said.program.as_deref() {
+            Some([word, ..]) => {
+                program::check(&mut self.0, "program", word, &process, &Inherit::All)
+            }
+            Some([]) => self.0.wrong("program", "`program` is empty"),
             None if !self.0.has("program") => {
                 self.0.report.error(&runner.spot, "`<runner>` has no `program`");
                 self.0.report.hint("as in: program sleep 100");
             }
-            None => {}
+            None => {} // its `$` is reported
         }
         if let Some(word) = said.start_test_program.as_ref().and_then(|words| words.first()) {
             program::check(&mut self.0, "start-test-program", word, &process, &Inherit::All);
@@ -258,16 +300,21 @@ pub(super) fn substituted(entry: &Entry, scope: &Scope, report: &mut Report) -> 
 
 /// Numbers between commas; may be empty.
 fn exit_codes(text: &str) -> Result<Vec<i32>, Wrong> {
-    let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
-    pieces.map(|piece| value::number(piece, i32::MIN, i32::MAX)).collect()
+    let pieces = text.split(',').filter(|_| !text.is_empty());
+    let code = |piece: &str| {
+        let code = python::int(piece, 10).map_err(|_| no_number(piece))?;
+        Ok(i32::try_from(code).unwrap_or(i32::MAX))
+    };
+    pieces.map(code).collect()
 }
 
-/// The directory part of a path; empty for one without a slash.
-fn parent(path: &str) -> &str {
-    match path.trim_end_matches('/').rsplit_once('/') {
-        Some(("", _)) => "/",
-        Some((parent, _)) => parent,
-        None if path.starts_with('/') => "/",
-        None => "",
-    }
+fn no_number(text: &str) -> Wrong {
+    Wrong::new(format!("`{text}` is not a number"))
+}
+
+/// An octal mask, of which the kernel takes the lowest nine bits.
+fn umask(text: &str) -> Result<u32, Wrong> {
+    let wrong = || Wrong::new(format!("`{text}` is not an octal number")).hint("as in 022 or 0640");
+    let mask = python::int(text, 8).map_err(|_| wrong())?;
+    Ok(u32::try_from(mask).unwrap_or((mask & 0o777) as u32))
 }

@@ -6,9 +6,13 @@
 
 use super::section::Scope;
 use super::value::Wrong;
+use crate::python;
 
 /// No text grows beyond this: twenty definitions that each double the one before would make a megabyte.
 const LONGEST: usize = 64 * 1024;
+
+/// How to write the sign itself, in zdaemon's sections.
+const PLAIN: &str = "a plain `$` is written `$$` here";
 
 /// Each definition sees those before it only, so this deep a chain is a file made to break us.
 const DEEPEST: usize = 64;
@@ -33,10 +37,10 @@ pub(super) fn dollar(text: &str, scope: &Scope, visible: usize) -> Result<String
 }
 
 /// An include's path, before it is known whose file this is: either kind, whichever sign is there.
-pub(super) fn path(text: &str, scope: &Scope) -> Result<String, Wrong> {
+pub(super) fn path(text: &str, scope: &Scope, visible: usize) -> Result<String, Wrong> {
     match text.contains('%') {
-        true => percent(text, scope, scope.defines.len()),
-        false => dollar(text, scope, scope.defines.len()),
+        true => percent(text, scope, visible),
+        false => dollar(text, scope, visible),
     }
 }
 
@@ -114,29 +118,37 @@ impl Pass<'_> {
 
     /// What stands for the text after a `$`, and how much of it is used up.
     fn dollar(self, after: &str) -> Result<(String, usize), Wrong> {
-        match after.chars().next() {
-            Some('$') => Ok(("$".into(), 1)),
-            Some('{') => {
-                let name = enclosed(after, '}', "${")?;
-                Ok((self.define(name)?, name.len() + 2))
+        let (start, end) = match after.chars().next() {
+            None => {
+                let wrong = Wrong::new("a lone `$` stands for nothing");
+                return Err(wrong.hint(PLAIN).zconfig("illegal lone '$' at end of source"));
             }
-            Some('(') => {
-                let name = enclosed(after, ')', "$(")?;
-                match self.scope.world.variable(name) {
-                    Some(value) => Ok((value, name.len() + 2)),
-                    None => Err(Wrong::new(format!("`{name}` is not set in lar's environment"))),
-                }
-            }
-            _ => {
-                let end = after.find(|c| !in_name(c)).unwrap_or(after.len());
-                let name = after.get(..end).unwrap_or_default();
-                if !is_name(name) {
-                    let wrong = Wrong::new("a lone `$` stands for nothing");
-                    return Err(wrong.hint("a plain `$` is written `$$` here"));
-                }
-                Ok((self.define(name)?, end))
-            }
+            Some('$') => return Ok(("$".into(), 1)),
+            Some('{') => ("{", "}"),
+            Some('(') => ("(", ")"),
+            Some(_) => ("", ""),
+        };
+        let inside = after.get(start.len()..).unwrap_or_default();
+        let length = inside.find(|c| !in_name(c)).unwrap_or(inside.len());
+        let (name, rest) = inside.split_at(length);
+        if !is_name(name) && start.is_empty() {
+            let wrong = Wrong::new("a lone `$` stands for nothing").hint(PLAIN);
+            return Err(wrong.zconfig("'$' not followed by '$' or name"));
+        } else if !is_name(name) {
+            let wrong = Wrong::new(format!("after `${start}` comes a name"));
+            return Err(wrong.hint(PLAIN).zconfig(format!("'${start}' not followed by name")));
+        } else if !rest.starts_with(end) {
+            let wrong = Wrong::new(format!("`{end}` is missing after `${start}{name}`"));
+            return Err(wrong.zconfig(format!("'${start}{name}' not followed by '{end}'")));
         }
+        let no = |wrong: Wrong| wrong.zconfig(format!("no replacement for {}", python::repr(name)));
+        let value = match start {
+            "(" => self.scope.world.variable(name).ok_or_else(|| {
+                no(Wrong::new(format!("`{name}` is not set in lar's environment")))
+            })?,
+            _ => self.define(name).map_err(no)?,
+        };
+        Ok((value, start.len() + length + end.len()))
     }
 
     /// What a definition holds, with everything put in that it may see.

@@ -13,11 +13,18 @@ pub(super) struct Wrong {
     pub(super) at: Option<usize>,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    /// What ZConfig says of it, if that is not the message.
+    pub(super) zconfig: Option<String>,
 }
 
 impl Wrong {
     pub(super) fn new(message: impl Into<String>) -> Wrong {
-        Wrong { at: None, message: message.into(), hint: None }
+        Wrong { at: None, message: message.into(), hint: None, zconfig: None }
+    }
+
+    /// Adds what ZConfig says of it.
+    pub(super) fn zconfig(self, message: impl Into<String>) -> Wrong {
+        Wrong { zconfig: Some(message.into()), ..self }
     }
 
     /// Adds a hint, if it has none yet.

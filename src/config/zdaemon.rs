@@ -1,11 +1,23 @@
 //! A zdaemon file for lar in zdaemon's place: what it says as zdaemon's options, and what is wrong with it in
 //! ZConfig's words.
+//!
+//! The lines are read once, by `lines`, which also notes what ZConfig says of those that can't be read; `matcher`
+//! holds the tree against zdaemon's schema; then the same readers as for `lar check` make options of it. What
+//! ZConfig does not take is not taken here, but for: `x-…` keys and sections, wildcards of `%include`, directives
+//! in capitals, and blanks inside of `< >`.
+
+mod matcher;
+mod schema;
 
 use super::diagnostic::{Report, Severity};
+use super::lines::{self, Line};
 use super::section::Scope;
+use super::value::Wrong;
 use super::world::World;
-use super::{eventlog, lines, runner, sort};
+use super::{event_log, runner, sort};
 use crate::plan::{EventLog, Runner};
+use crate::python;
+use matcher::{Matcher, Override};
 
 /// What a zdaemon file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +34,7 @@ pub struct Zdaemon {
 /// (`section/key=value`); they go before what the file says.
 ///
 /// # Errors
-/// What ZConfig says of the first thing that is wrong, one or two lines, without `Error: `. Whether the program
+/// What ZConfig says of the first thing that is wrong, one or more lines, without `Error: `. Whether the program
 /// can be run and the user exists is not looked at.
 pub fn zdaemon(
     path: &str,
@@ -30,23 +42,117 @@ pub fn zdaemon(
     overrides: &[String],
     world: &dyn World,
 ) -> Result<Zdaemon, String> {
-    let _ = overrides;
+    let overrides: Vec<Override> =
+        overrides.iter().map(|spec| Override::parse(spec)).collect::<Result<_, String>>()?;
     let mut report = Report::default();
-    let tree = lines::parse(path, bytes, world, &mut report);
+    let mut tree = lines::parse(path, bytes, world, &mut report);
+    let matcher = Matcher { defines: &tree.defines, world, unread: report.zconfigs() };
+    matcher.file(&mut tree.root, overrides)?;
     let top = sort(&tree, &mut report);
     let scope = Scope::new(&tree.defines, world);
-    let inner = top.runner.and_then(|runner| runner.sections.iter().find(|s| s.kind == "eventlog"));
-    let event_log = match inner.or(top.eventlog) {
-        Some(section) => eventlog::read(section, true, &scope, &mut report),
-        None => EventLog::default(),
-    };
+    let event_log = event_log(&top, &scope, &mut report);
     let Some(section) = top.runner else {
         return Err("no values for section type 'runner'; 1 required".into());
     };
     let (runner, environment) = runner::options(section, top.environment, &scope, &mut report);
-    let first = report.finish().into_iter().find(|found| found.severity == Severity::Error);
-    match first {
-        Some(error) => Err(error.message),
+    // What ZConfig takes and lar does not: a bound of the reader's, or a value that no system call takes.
+    match report.finish().into_iter().find(|found| found.severity == Severity::Error) {
+        Some(error) => Err(match &error.place {
+            Some(place) => placed(&error.message, place.line, &place.file),
+            None => error.message,
+        }),
         None => Ok(Zdaemon { runner, environment, event_log }),
     }
+}
+
+/// ZConfig's message about a file that can't be opened; `cause` is the system's text for it.
+pub fn cannot_open(path: &str, cause: &str) -> String {
+    if path.contains("://") {
+        return format!("error opening URL {path}: {cause}");
+    }
+    let path = normal(path);
+    let errno =
+        [("No such file or directory", 2), ("Permission denied", 13), ("Is a directory", 21)];
+    match errno.iter().find(|(known, _)| *known == cause) {
+        Some((_, number)) => {
+            let name = python::repr(&path);
+            format!("error opening file {path}: [Errno {number}] {cause}: {name}")
+        }
+        None => format!("error opening file {path}: {cause}"),
+    }
+}
+
+/// What lines of the command line are in.
+const COMMAND_LINE: &str = "<command-line option>";
+
+/// ZConfig's message about something in a line.
+pub(super) fn at(message: &str, line: &Line) -> String {
+    placed(message, line.number, &line.file)
+}
+
+fn placed(message: &str, line: u32, file: &str) -> String {
+    match file {
+        COMMAND_LINE => at_option(message),
+        file => format!("{message}\n(line {line} in {})", url(file)),
+    }
+}
+
+/// ZConfig's message about a value; zdaemon has none for those of `-X`, it fails with a traceback.
+fn at_value(message: &str, line: &Line) -> String {
+    match &*line.file {
+        COMMAND_LINE => at_option(message),
+        file => format!("{message} (line {}, in {})", line.number, url(file)),
+    }
+}
+
+/// ZConfig's message about a `-X`.
+fn at_option(message: &str) -> String {
+    format!("{message}\n(line -1, column -1 in {COMMAND_LINE})")
+}
+
+/// ZConfig's message about a `$`; only of what stands for nothing it says where.
+pub(super) fn unreplaced(wrong: &Wrong, line: &Line) -> String {
+    match &wrong.zconfig {
+        Some(message) if !message.starts_with("no replacement") => message.clone(),
+        message => at(message.as_ref().unwrap_or(&wrong.message), line),
+    }
+}
+
+/// ZConfig's message about a package that can't be imported.
+pub(super) fn no_package(package: &str) -> String {
+    let name = python::repr(package);
+    if package.split('.').any(str::is_empty) {
+        return format!("illegal schema component name: {name}");
+    }
+    let first = python::repr(package.split('.').next().unwrap_or_default());
+    format!(
+        "could not load package {package}: No module named {first}\n  Package name: {name}\n  \
+         File name: 'component.xml'\n  Package path: None"
+    )
+}
+
+/// The `file:` URL of an absolute path.
+fn url(path: &str) -> String {
+    let mut url = String::from("file://");
+    for byte in normal(path).bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}
+
+/// A path without `.`, `..` and double slashes.
+fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }

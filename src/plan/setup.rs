@@ -131,12 +131,18 @@ pub enum Inherit {
     Names(Vec<String>),
 }
 
-/// A child's session, terminal and signal state.
+/// A child's session, terminal and signal state. All but [`Session::Own`] are for single-program mode, where the child
+/// starts with exactly the mask and the ignored signals that lar was given, and with its open files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
     /// Its own session, clean signal mask and default dispositions: every service.
     Own,
-    /// Single-program mode: exactly the mask and ignored signals that lar was given. With a controlling
-    /// terminal the child stays in lar's session in a group of its own; without one it gets its own session.
+    /// lar's way: with a controlling terminal, as `Job`; without one its own session.
     Given,
+    /// tini's way: a process group of its own in lar's session, and the foreground if that is lar's.
+    Job,
+    /// dumb-init's way: its own session, and with it the terminal, which lar has let go of.
+    Leader,
+    /// `dumb-init -c`: lar's session and lar's process group.
+    Shared,
 }

@@ -15,7 +15,7 @@ use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
 use crate::exit::{Errno, Pid};
 use crate::output::Output;
-use crate::plan::{InstanceId, Plan, Probe, Process, Service};
+use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service};
 use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
@@ -57,14 +57,14 @@ impl Loop {
         let Start { inherited, voice, report, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
+        let options = plan.settings.single.as_ref();
         let single = Single::new(&plan, given.terminal.is_some(), inherited);
-        if single.as_ref().is_some_and(|single| single.job_control) {
-            signals::announce_stops(true);
-        }
-        adopt_orphans();
+        signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
+        adopt_orphans(options.map_or(Leftovers::Adopt, |single| single.leftovers));
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
-        let signals = SignalFd::new().map_err(|errno| StartError::Kernel("signalfd", errno))?;
+        let signals =
+            take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
         watch(&poll, signals.as_raw_fd(), Source::Signals)?;
         let server = match control {
             true => Some(serve(&plan, &poll, started)?),
@@ -125,9 +125,18 @@ impl Loop {
     }
 }
 
-/// Whoever's parent ends becomes ours, as PID 1 has it anyway.
-fn adopt_orphans() {
-    if !boot::is_pid1()
+/// Where signals to lar are read from.
+fn take_signals(options: Option<&plan::Single>) -> Result<SignalFd, Errno> {
+    match options.is_some_and(|single| single.faults) {
+        true => SignalFd::with_faults(),
+        false => SignalFd::new(),
+    }
+}
+
+/// Whoever's parent ends becomes ours, as PID 1 has it anyway; unless that is not wanted.
+fn adopt_orphans(leftovers: Leftovers) {
+    if leftovers == Leftovers::Adopt
+        && !boot::is_pid1()
         && let Err(errno) = reap::become_subreaper()
     {
         warn!("orphans go to PID 1: can't become their reaper: {errno}");

@@ -1,6 +1,7 @@
 //! From SIGCHLD to exits: everybody who has ended is reaped, children and orphans alike.
 
 use super::perform::image;
+use super::signals::Single;
 use super::voice::Note;
 use super::{Loop, REAPS};
 use crate::exit::Pid;
@@ -14,7 +15,10 @@ impl Loop {
     pub(super) fn reap(&mut self) {
         self.reap_again = false;
         for _ in 0..REAPS {
-            let Some(pid) = reap::next() else { return self.look_after_groups() };
+            let Some(pid) = reap::next() else {
+                self.note(Note::Drained);
+                return self.look_after_groups();
+            };
             self.reap_one(pid);
         }
         self.reap_again = true;
@@ -32,6 +36,11 @@ impl Loop {
         if let Some((instance, Role::Main)) = owner {
             // The shell, or the next process, is to find the terminal as lar found it.
             self.take_terminal_from(pid);
+            if let Some(signal) = self.single.as_ref().and_then(Single::farewell) {
+                // While it still holds the group's number, as above. What was stopped must be continued to hear it.
+                let _ = reap::kill_group(pid, signal);
+                let _ = reap::kill_group(pid, Signal::CONT);
+            }
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
         }
@@ -52,7 +61,10 @@ impl Loop {
         let failure =
             owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
         self.inbox.push_back(match failure {
-            Some((stage, errno)) => Event::ExecFailed { pid, stage, errno },
+            Some((stage, errno)) => {
+                self.note(Note::Failed(stage, errno));
+                Event::ExecFailed { pid, stage, errno }
+            }
             None => Event::Exited { pid, status, lingering },
         });
         self.digest();

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use log::{info, warn};
 
+use super::signals::Single;
 use super::voice::Note;
 use super::{LAST_WORDS, Loop};
 use crate::exit::Pid;
@@ -86,6 +87,10 @@ impl Loop {
         // zdaemon's manager says with its code that a signal has ended it.
         let zdaemon = self.supervisor.plan().settings.runner.is_some();
         let code = if zdaemon && self.killed { 1 } else { code };
+        if self.single.as_ref().is_some_and(|single| !single.ends_leftovers()) {
+            self.rest = Rest::Over { code };
+            return;
+        }
         let now = clock::now();
         self.rest = Rest::Asked { code, kill_at: self.kill_at(now), told: BTreeSet::new() };
         self.reap_again = true;
@@ -132,9 +137,10 @@ impl Loop {
         if self.reap_again && !due {
             return; // many are on their way out: those who are left are looked for afterwards
         }
+        let signal = self.single.as_ref().map_or(Signal::TERM, Single::last_signal);
         match (&mut self.rest, due) {
             (Rest::Asked { told, .. }, false) => {
-                if !ask(told) {
+                if !ask(told, signal) {
                     warn!("without /proc, orphans can't be found; they are left behind");
                     self.rest = Rest::Over { code };
                 }
@@ -203,12 +209,12 @@ impl Loop {
     }
 }
 
-/// TERM for all that is left and was not told yet. A process whose parent has just gone is ours only now. `false` if
-/// nobody can say who is left.
-fn ask(told: &mut BTreeSet<Pid>) -> bool {
+/// TERM (or what else `signal` is) for all that is left and was not told yet. A process whose parent has just gone is
+/// ours only now. `false` if nobody can say who is left.
+fn ask(told: &mut BTreeSet<Pid>, signal: Signal) -> bool {
     if boot::is_pid1() {
         if told.insert(Pid(1)) {
-            send_all(Signal::TERM);
+            send_all(signal);
             send_all(Signal::CONT);
         }
         return true;
@@ -217,7 +223,7 @@ fn ask(told: &mut BTreeSet<Pid>) -> bool {
     for pid in children {
         if told.insert(pid) {
             // ESRCH: gone meanwhile. EPERM: not ours to end, and left to whoever adopts it.
-            let _ = reap::kill(pid, Signal::TERM);
+            let _ = reap::kill(pid, signal);
             let _ = reap::kill(pid, Signal::CONT);
         }
     }

@@ -7,17 +7,24 @@ use log::{info, warn};
 use super::Loop;
 use super::voice::Note;
 use crate::exit::Pid;
-use crate::plan::{InstanceId, Plan, Restart};
+use crate::plan::{InstanceId, Leftovers, Plan, Restart, Session};
 use crate::signal::Signal;
 use crate::supervisor::Event;
 use crate::sys::signals::Received;
-use crate::sys::{clock, reap, terminal};
+use crate::sys::{boot, clock, reap, terminal};
 use crate::time::Duration;
 
 /// How long after the first signal to end further ones are taken for the same request. timeout(1) signals its
 /// child and then the group that this is in, a terminal's Ctrl-C may come along with its parent's own signal; only what
 /// comes later is somebody who has run out of patience, and has the services killed. No person is that quick.
 const SAME_REQUEST: Duration = Duration::from_millis(100);
+
+/// What stops a program that does nothing about it.
+const STOPS: [Signal; 4] = [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU];
+
+/// What a terminal sends to a whole process group: of keys, of a new size, of forbidden reading and writing.
+const FROM_KEYS: [Signal; 6] =
+    [Signal::INT, Signal::QUIT, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::WINCH];
 
 /// The only instance of single-program mode.
 const PROGRAM: InstanceId = InstanceId(0);
@@ -26,8 +33,12 @@ const PROGRAM: InstanceId = InstanceId(0);
 pub(super) struct Single {
     rewrite: Vec<(Signal, Option<Signal>)>,
     remap: Vec<(u8, u8)>,
+    stops: Vec<Signal>,
+    leftovers: Leftovers,
     /// Whether there is a terminal, so that a stopped program is to stop lar too.
     pub(super) job_control: bool,
+    /// Whether the program is in lar's own process group, and the terminal tells both.
+    told_along: bool,
     /// What lar was given for the program.
     inherited: Vec<OwnedFd>,
     /// Whether another process will want that too.
@@ -37,9 +48,18 @@ pub(super) struct Single {
 impl Single {
     pub(super) fn new(plan: &Plan, terminal: bool, inherited: Vec<OwnedFd>) -> Option<Single> {
         let single = plan.settings.single.as_ref()?;
-        let (rewrite, remap) = (single.rewrite.clone(), single.remap.clone());
         let restarts = plan.services.iter().any(|service| service.rules.restart != Restart::Never);
-        Some(Single { rewrite, remap, job_control: terminal, inherited, restarts })
+        let is = |session| plan.services.iter().any(|service| service.setup.session == session);
+        Some(Single {
+            rewrite: single.rewrite.clone(),
+            remap: single.remap.clone(),
+            stops: single.stops.clone(),
+            leftovers: single.leftovers,
+            job_control: terminal && (is(Session::Given) || is(Session::Job)),
+            told_along: terminal && is(Session::Shared),
+            inherited,
+            restarts,
+        })
     }
 
     /// The program runs and has what lar was given: lar lets go of it, or the reader of a pipe would never see its
@@ -58,6 +78,36 @@ impl Single {
         }
     }
 
+    /// Whether the program has got this from the kernel as well, with all of its process group. Of a hang-up the kernel
+    /// tells only a session's leader.
+    fn knows(&self, received: &Received) -> bool {
+        let to_all = match received.signal {
+            Signal::HUP | Signal::CONT => !terminal::leads_session(),
+            signal => FROM_KEYS.contains(&signal),
+        };
+        self.told_along && received.by_kernel() && to_all
+    }
+
+    /// What is left of the program's group gets this when the program has ended.
+    pub(super) fn farewell(&self) -> Option<Signal> {
+        match self.leftovers {
+            // PID 1 tells everybody.
+            Leftovers::Tell if !boot::is_pid1() => self.rewritten(Signal::TERM),
+            Leftovers::Tell | Leftovers::Adopt | Leftovers::Leave => None,
+        }
+    }
+
+    /// Whether what is left is ended before lar goes.
+    pub(super) fn ends_leftovers(&self) -> bool {
+        self.leftovers == Leftovers::Adopt || boot::is_pid1()
+    }
+
+    /// What is left gets this, and KILL after its grace time.
+    pub(super) fn last_signal(&self) -> Signal {
+        let rewritten = self.rewritten(Signal::TERM).filter(|_| self.leftovers == Leftovers::Tell);
+        rewritten.unwrap_or(Signal::TERM)
+    }
+
     /// The exit code that stands for the program's.
     pub(super) fn remapped(&self, code: u8) -> u8 {
         self.remap.iter().rev().find(|&&(from, _)| from == code).map_or(code, |&(_, to)| to)
@@ -69,25 +119,55 @@ impl Loop {
     pub(super) fn take_signals(&mut self) {
         while let Some(received) = self.signals.read() {
             let own = received.sender == Some(self.pid);
-            self.note(Note::Received(received.signal));
             match (received.signal, &self.single) {
-                (Signal::CHLD, _) => self.reap(),
                 // lar's own broken pipe, or the echo of its own stop.
                 (Signal::PIPE | Signal::TSTP, _) if own => {}
-                (signal, Some(single)) => {
-                    // The program is gone, and somebody at the keyboard does not want to wait for the rest.
-                    if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
-                        continue;
-                    }
-                    let passed_on = single.rewritten(signal);
-                    self.note(Note::Forwarded(signal, passed_on));
-                    if let Some(signal) = passed_on {
-                        self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
-                        self.digest();
-                    }
+                (Signal::CHLD, _) => {
+                    self.note(Note::Received(received.signal));
+                    self.reap();
                 }
-                (_, None) => self.take_signal(received),
+                (_, Some(_)) => self.pass_on(&received),
+                (signal, None) => {
+                    self.note(Note::Received(signal));
+                    self.take_signal(received);
+                }
             }
+        }
+    }
+
+    /// A signal to the program of single-program mode.
+    fn pass_on(&mut self, received: &Received) {
+        let Some(single) = &self.single else { return };
+        let signal = received.signal;
+        let passed_on = single.rewritten(signal);
+        let known = single.knows(received) && passed_on == Some(signal);
+        let stops = single.stops.contains(&signal);
+        self.note(Note::Received(signal));
+        // The program is gone, and somebody at the keyboard does not want to wait for the rest.
+        if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
+            return;
+        }
+        if !known {
+            self.note(Note::Forwarded(signal, passed_on));
+            if let Some(signal) = passed_on {
+                if self.supervisor.instance(PROGRAM).pid.is_none() {
+                    self.note(Note::Gone(signal));
+                }
+                self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
+                self.digest();
+            }
+        }
+        if stops {
+            self.stop_along(received, passed_on);
+        }
+    }
+
+    /// Stops lar because its program was told to stop. With a terminal the program's own stop will do that.
+    fn stop_along(&mut self, received: &Received, passed_on: Option<Signal>) {
+        let job_control = self.single.as_ref().is_some_and(|single| single.job_control);
+        if !job_control || !passed_on.is_some_and(|signal| STOPS.contains(&signal)) {
+            self.note(Note::Suspending);
+            terminal::suspend_alone(received.by_kernel());
         }
     }
 
@@ -151,6 +231,7 @@ impl Loop {
                 continue;
             }
             let had_terminal = self.take_terminal_from(pid);
+            self.note(Note::Suspending);
             if terminal::suspend() {
                 self.give_terminal(pid);
                 self.continue_group(pid);

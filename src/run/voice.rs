@@ -1,8 +1,12 @@
 //! What lar says while it runs, when it runs in somebody else's name: tini's, dumb-init's and zdaemon's own lines.
 
+use std::fmt::{Arguments, Write};
+
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::signal::Signal;
 use crate::supervisor::{Change, Supervisor};
+use crate::sys::fd::Standard;
+use crate::sys::outlet::Outlet;
 
 /// Something that happened, before anybody found words for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,10 @@ pub enum Note {
     Reaped(Pid, ExitStatus, bool),
     /// The command that asks whether the program is ready has ended; whether it said yes.
     Tested(bool),
+    /// Nobody else is there to be reaped.
+    Drained,
+    /// lar stops itself, because its program was told to stop or has stopped.
+    Suspending,
     /// A signal ends the manager.
     Ending(Signal),
     /// The manager is over.
@@ -39,5 +47,40 @@ pub trait Voice {
     fn changed(&self, supervisor: &Supervisor, change: &Change) -> bool {
         let (_, _) = (supervisor, change);
         false
+    }
+}
+
+/// Where a personality's lines go: standard error, whatever the program does with its own output. What can't be written
+/// at once is dropped, since lar must not wait for whoever reads it.
+pub struct Lines(Outlet);
+
+/// The longest line, in bytes: what a pipe takes whole or not at all. What is longer is cut.
+const LINE: usize = 4096;
+
+impl Lines {
+    /// To be made after the inherited fds have been taken: it may open the terminal.
+    pub fn new() -> Lines {
+        Lines(Outlet::new(Standard::Error))
+    }
+
+    /// Writes one line.
+    pub fn say(&self, words: Arguments) {
+        let mut text = String::new();
+        let _ = writeln!(text, "{words}"); // a string takes everything
+        let cut = text.len().min(LINE);
+        let mut rest = text.as_bytes().get(..cut).unwrap_or_default();
+        while !rest.is_empty() {
+            match self.0.write(rest) {
+                Ok(count @ 1..) => rest = rest.get(count..).unwrap_or_default(),
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Lines {
+        Lines::new()
     }
 }

@@ -18,6 +18,8 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 const ENOENT: Errno = Errno(2);
+const ENOEXEC: Errno = Errno(8);
+const EACCES: Errno = Errno(13);
 
 /// What is known about the end.
 pub(super) struct Ending {
@@ -141,11 +143,19 @@ impl Supervisor {
             (State::Exited { status }, _) => status.shell_code(),
             (State::Failed, _) if self.ends_when_stopped() => 1,
             (State::Failed, Cause::SpawnFailed(Stage::Exec, ENOENT)) => NOT_FOUND,
-            (State::Failed, Cause::SpawnFailed(..)) => NOT_EXECUTABLE,
+            (State::Failed, Cause::SpawnFailed(stage, errno)) => self.not_executed(stage, errno),
             (State::Failed, Cause::Exited(status, _)) if !governed => status.shell_code().max(1),
             (State::Failed, _) => 1,
             _ => 0,
         }
+    }
+
+    /// The code of a program that could not be started, though there is one.
+    fn not_executed(&self, stage: Stage, errno: Errno) -> u8 {
+        let single = self.plan.settings.single.as_ref();
+        let other = single.and_then(|single| single.not_executed);
+        let plain = stage == Stage::Exec && [EACCES, ENOEXEC].contains(&errno);
+        other.filter(|_| !plain).unwrap_or(NOT_EXECUTABLE)
     }
 
     /// The manager is asked to end; asked again, it does not wait any longer.

@@ -89,6 +89,14 @@ pub fn become_subreaper() -> Result<(), Errno> {
     checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
+/// Whether we are one already: it survives an exec. `false` before Linux 3.4.
+pub fn is_subreaper() -> bool {
+    let mut answer = 0_i32;
+    // SAFETY: the kernel writes one int to `answer`.
+    let asked = unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut answer, 0, 0, 0) };
+    asked == 0 && answer != 0
+}
+
 /// Sends a signal to a process that is not reaped yet.
 pub fn kill(pid: Pid, signal: Signal) -> Result<(), Errno> {
     // SAFETY: kill takes plain numbers and touches no memory.

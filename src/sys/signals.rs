@@ -184,6 +184,36 @@ fn mask() -> Set {
     Set(now)
 }
 
+/// What is blocked and waits to be read.
+pub(super) fn pending() -> Set {
+    let mut set = 0_u64;
+    // SAFETY: the kernel writes eight bytes to `set`.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &mut set, SET_SIZE) };
+    Set(set)
+}
+
+/// Takes a blocked signal away, if it is pending; whether it was.
+pub(super) fn discard(signal: Signal) -> bool {
+    let set = Set::EMPTY.with(signal).bits();
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let nobody = std::ptr::null_mut::<libc::siginfo_t>();
+    // SAFETY: the kernel reads eight bytes of the set and one timespec, both of which live until the call returns.
+    let taken = unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, nobody, &at_once, SET_SIZE)
+    };
+    taken == i64::from(signal.number()) as libc::c_long
+}
+
+/// The C library's words for a signal, as tini prints them: `Terminated`.
+pub fn words(signal: Signal) -> String {
+    // SAFETY: the answer is a C string that is good until the next call, and lar has one thread.
+    let text = unsafe {
+        let text = libc::strsignal(signal.number());
+        (!text.is_null()).then(|| std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+    };
+    text.unwrap_or_else(|| signal.to_string())
+}
+
 /// A signal that lar got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -196,6 +226,13 @@ pub struct Received {
     pub code: i32,
 }
 
+impl Received {
+    /// Whether the kernel itself sent it: a terminal's keys, its size, its hang-up.
+    pub fn by_kernel(&self) -> bool {
+        self.code == libc::SI_KERNEL
+    }
+}
+
 /// The fd from which blocked signals are read. Several deaths make one SIGCHLD: it is a hint, and
 /// says nothing about whom.
 pub struct SignalFd(OwnedFd);
@@ -203,7 +240,18 @@ pub struct SignalFd(OwnedFd);
 impl SignalFd {
     /// An fd for every signal that [`take_over`] blocked. EMFILE, ENFILE, ENOMEM.
     pub fn new() -> Result<SignalFd, Errno> {
-        let mask = handled().bits();
+        SignalFd::of(handled())
+    }
+
+    /// The same, and from now on the signals of faults are blocked and read from it, too. A real
+    /// fault of lar's still ends it: the kernel sees to that.
+    pub fn with_faults() -> Result<SignalFd, Errno> {
+        set_mask(Set::ALL);
+        SignalFd::of(Set::ALL)
+    }
+
+    fn of(set: Set) -> Result<SignalFd, Errno> {
+        let mask = set.bits();
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: the kernel reads eight bytes of mask; on success the new fd has no other owner
         // yet.

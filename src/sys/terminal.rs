@@ -58,6 +58,18 @@ impl Terminal {
         answer
     }
 
+    /// Lets go of it, as the leader of its session: then another session can have it. The kernel tells the foreground
+    /// of that by HUP and CONT; those that came to us for it are taken away again, and returned. A HUP that was
+    /// waiting before is somebody's, and stays. ENOTTY: it is not our controlling terminal any more.
+    pub fn let_go(&self) -> Result<Set, Errno> {
+        let before = signals::pending();
+        // SAFETY: TIOCNOTTY takes no argument.
+        checked(unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCNOTTY) })?;
+        let ours = [Signal::HUP, Signal::CONT].into_iter();
+        let ours = ours.filter(|&signal| !before.contains(signal) && signals::discard(signal));
+        Ok(ours.fold(Set::EMPTY, Set::with))
+    }
+
     /// Takes the foreground back from `group`, if it is that group which has it: a shell that took
     /// it since keeps it.
     pub fn take_from(&self, group: Pid) -> Result<(), Errno> {
@@ -99,6 +111,22 @@ pub fn suspend() -> bool {
         libc::kill(libc::getpid(), Signal::STOP.number());
     }
     true
+}
+
+/// Stops ourselves and nobody else, and returns when somebody continues us. At once as PID 1, which can't be stopped;
+/// and if the stop comes from a key (`by_key`) and nobody looks after jobs, since the kernel would not have stopped
+/// such a group.
+pub fn suspend_alone(by_key: bool) {
+    if crate::sys::boot::is_pid1() || by_key && group_is_orphaned() {
+        return;
+    }
+    // SAFETY: kill takes plain numbers and touches no memory.
+    unsafe { libc::kill(libc::getpid(), Signal::STOP.number()) };
+}
+
+/// Whether we lead our session: then its controlling terminal is ours to let go of.
+pub fn leads_session() -> bool {
+    nix::unistd::getsid(None) == Ok(nix::unistd::getpid())
 }
 
 /// Whether nobody in our session looks after our process group: the parent of its eldest member is

@@ -192,15 +192,16 @@ keys! {
         "directory" "PATH" [""] "/" Restart : "the working directory in the background";
         "socket-name" "PATH" ["zdsock"] "/zdsock" Restart : "the control socket";
         "transcript" "PATH" ["/dev/null"] "/t.log" Restart : "where output goes in the background";
-        "logfile" "PATH" [""] "/l.log" Live : "what zdctl's logtail shows";
+        "logfile" "PATH" [""] "/l.log" Live : "what `zdaemon logtail` shows if nothing else is said";
         "start-test-program" "WORD…" [""] "true" Live : "exits with 0 once the program is ready";
-        "start-timeout" "N" ["300"] "10" Live : "seconds that zdctl waits for a start";
+        "start-timeout" "N" ["300"] "10" Live : "seconds that `zdaemon start` waits for the program";
         "stop-timeout" "N" ["300"] "10" Live : "seconds from TERM to KILL";
-        "prompt" "TEXT" [""] "zd>" Live : "zdctl's prompt";
-        "default-to-interactive" "boolean" ["true"] "no" Live : "no effect";
-        "hang-around" "boolean" ["false"] "yes" Live : "no effect";
-        "python" "PATH" [""] "/usr/bin/python3" Live : "no effect";
-        "zdrun" "PATH" [""] "/usr/bin/zdrun" Live : "no effect";
+        "prompt" "TEXT" [""] "zd>" Live : "the prompt of `zdaemon -i`";
+        "default-to-interactive" "boolean" ["true"] "no" Live
+            : "on a terminal, `zdaemon` without a command is a shell";
+        "hang-around" "boolean" ["false"] "yes" Live : "taken and not used, as in zdaemon since 3.0";
+        "python" "PATH" [""] "/bin/python3" Live : "must be there, and is not used: lar needs no Python";
+        "zdrun" "PATH" [""] "/bin/zdrun" Live : "must be there, and is not used: lar is the manager too";
     }
     EventLog / "as zdaemon has them" {
         "level" "LEVEL" ["info"] "debug" Live : "critical, error, warn, info, debug, trace, or 0 to 50";

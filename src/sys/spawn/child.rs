@@ -122,8 +122,20 @@ fn prctl(stage: Stage, option: c_int, a: c_long, b: c_long) -> Result<c_long, Fa
 fn enter_place(place: &Place) -> Result<(), Failure> {
     match place {
         Place::Session => call(Stage::Session, libc::SYS_setsid, [0; 5]).map(drop),
+        Place::Leader(terminal) => enter_session(*terminal),
+        Place::Group => call(Stage::Session, libc::SYS_setpgid, [0; 5]).map(drop),
         Place::Job(terminal) => enter_job(*terminal),
+        Place::Shared => Ok(()),
     }
+}
+
+/// Leads a session, and takes the terminal into it. That it is none, or another session's, or has hung up, the program
+/// will learn anyway.
+fn enter_session(terminal: c_int) -> Result<(), Failure> {
+    call(Stage::Session, libc::SYS_setsid, [0; 5])?;
+    let take = [terminal.into(), libc::TIOCSCTTY as c_long, 0, 0, 0];
+    let _ = call(Stage::Terminal, libc::SYS_ioctl, take);
+    Ok(())
 }
 
 /// Leaves lar's process group, and takes the foreground along if it is lar's to give. It may be the

@@ -15,6 +15,7 @@ use crate::exit::{Errno, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
 use crate::sys::last_errno;
 use crate::sys::signals::{Saved, Set};
+use crate::sys::terminal::Terminal;
 
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -78,8 +79,14 @@ pub(super) struct Capabilities {
 pub(super) enum Place {
     /// A session of its own.
     Session,
-    /// A group of its own in lar's session, and the foreground of this terminal if that is lar's.
+    /// A session of its own, with this terminal as far as it is free and a terminal at all.
+    Leader(RawFd),
+    /// A group of its own in lar's session.
+    Group,
+    /// The same, and the foreground of this terminal if that is lar's.
     Job(RawFd),
+    /// Where lar is.
+    Shared,
 }
 
 /// A resource and what prlimit64(2) takes.
@@ -166,7 +173,7 @@ impl Image {
             place: place(given, setup.session),
             signals: match setup.session {
                 Session::Own => Saved { mask: Set::EMPTY, ignored: Set::EMPTY },
-                Session::Given => given.signals,
+                Session::Given | Session::Job | Session::Leader | Session::Shared => given.signals,
             },
             slot: match setup.spawn {
                 plan::Spawn::Vfork => None,
@@ -305,7 +312,7 @@ fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a st
 /// service gets it only if it is asked for by name.
 fn inherits(setup: &Setup, name: &[u8]) -> bool {
     match &setup.inherit {
-        Inherit::All => setup.session == Session::Given || name != b"NOTIFY_SOCKET",
+        Inherit::All => setup.session != Session::Own || name != b"NOTIFY_SOCKET",
         Inherit::Nothing => false,
         Inherit::Names(names) => names.iter().any(|known| known.as_bytes() == name),
     }
@@ -391,9 +398,14 @@ fn capabilities(keep: u64) -> Capabilities {
 }
 
 fn place(given: &Given, session: Session) -> Place {
-    match (session, &given.terminal) {
-        (Session::Given, Some(terminal)) => Place::Job(terminal.as_raw_fd()),
-        _ => Place::Session,
+    let terminal = given.terminal.as_ref().map(Terminal::as_raw_fd);
+    match (session, terminal) {
+        (Session::Own, _) | (Session::Given, None) => Place::Session,
+        (Session::Given | Session::Job, Some(terminal)) => Place::Job(terminal),
+        (Session::Job, None) => Place::Group,
+        // A lar without a controlling terminal may have been given one that is nobody's yet: a console.
+        (Session::Leader, terminal) => Place::Leader(terminal.unwrap_or(0)),
+        (Session::Shared, _) => Place::Shared,
     }
 }
 
