@@ -8,6 +8,7 @@ use super::options::Options;
 use super::python;
 use super::start::Starter;
 use super::wire::{self, Interrupted, Status};
+use crate::ctl::protocol::python::List;
 use crate::signal::Signal;
 use crate::sys::ear::Ear;
 
@@ -49,6 +50,14 @@ pub(super) enum Outcome {
     TooLong,
 }
 
+/// How long a program may take to start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) seconds: u32,
+    /// The process that has to go first, which has its own time for that; 0: none.
+    pub(super) after: i32,
+}
+
 /// A line to standard output. That nobody reads it is nobody's failure.
 pub(super) fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -88,23 +97,23 @@ impl Client {
         let Some(printed) = self.status.args() else { return };
         let Some(args) = python::strings(printed) else { return };
         if !args.starts_with(self.program()) {
-            let program = python::list(self.program(), |word| python::repr(word));
+            let program = List(self.program());
             say("WARNING! zdrun is managing a different program!");
             say(format_args!("our program   = {program}"));
             say(format_args!("daemon's args = {printed}"));
         }
     }
 
-    /// Waits until the status is as wanted, for `limit` seconds at most, and shows that it does. A manager that has
-    /// just been started may not answer yet.
+    /// Waits until the status is as wanted, within the limit, and shows that it does. A manager that has just been
+    /// started may not answer yet.
     pub(super) fn awhile(
         &mut self,
         wanted: impl Fn(&Status) -> bool,
-        limit: Option<u32>,
+        limit: Option<Limit>,
         mut starter: Option<&mut Starter>,
     ) -> Result<Outcome, Interrupted> {
         let mut ear = listen(&[Signal::INT, Signal::CHLD])?;
-        let (mut seen, mut rounds, mut step) = (false, 0, FIRST);
+        let (mut seen, mut rounds, mut counted, mut step) = (false, 0, 0, FIRST);
         let mut dot = Instant::now();
         loop {
             // Before the question: once its starter has ended, a manager answers or is none.
@@ -122,8 +131,12 @@ impl Client {
                 if rounds > ROUNDS && !self.status.answered {
                     return Ok(Outcome::Gone);
                 }
-                if limit.is_some_and(|limit| rounds > limit) {
-                    return Ok(Outcome::TooLong);
+                if let Some(limit) = limit.filter(|it| it.after == 0 || it.after != self.status.pid)
+                {
+                    if counted > limit.seconds {
+                        return Ok(Outcome::TooLong);
+                    }
+                    counted += 1;
                 }
                 let mut out = std::io::stdout();
                 let _ = out.write_all(b". ").and_then(|()| out.flush());

@@ -1,6 +1,6 @@
 //! zdaemon's actions: what each says and ends with, to the word. A line is taken apart as Python's `cmd` does.
 
-use super::client::{Client, Outcome, complain, say};
+use super::client::{Client, Limit, Outcome, complain, say};
 use super::start::{self, Starter};
 use super::wire::{Interrupted, Status};
 use super::{help, kill, logtail, python, shell, show};
@@ -130,7 +130,7 @@ impl Client {
         if !self.options.runner.daemon() {
             return Ok(DONE);
         }
-        let limit = self.options.runner.start_timeout();
+        let limit = self.limit(0);
         let outcome = self.awhile(is_started, Some(limit), starter.as_mut())?;
         let message = format!("daemon process started, pid={}", self.status.pid);
         let next = conclude(outcome, &message);
@@ -138,6 +138,10 @@ impl Client {
             starter.explain(&self.name)?;
         }
         Ok(next)
+    }
+
+    fn limit(&self, after: i32) -> Limit {
+        Limit { seconds: self.options.runner.start_timeout(), after }
     }
 
     fn stop(&mut self) -> Result<Next, Interrupted> {
@@ -161,7 +165,7 @@ impl Client {
             return self.start(extra);
         }
         self.send("restart")?;
-        let limit = self.options.runner.start_timeout();
+        let limit = self.limit(old);
         let wanted = |status: &Status| status.pid != old && is_started(status);
         let outcome = self.awhile(wanted, Some(limit), None)?;
         let message = format!("daemon process restarted, pid={}", self.status.pid);

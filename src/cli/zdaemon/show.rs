@@ -1,8 +1,9 @@
 //! zdaemon's `show`: the options as they are understood, and what it is that runs.
 
 use super::client::{Client, say};
-use super::python::{list, repr};
+use super::python::repr;
 use super::{help, options};
+use crate::ctl::protocol::python::List;
 
 /// `show`, `show options`, `show python` or `show all`.
 pub(super) fn show(client: &Client, what: &str) {
@@ -47,12 +48,12 @@ fn options(client: &Client) {
     line("configfile", maybe(options.config.as_deref()));
     line("zdrun", maybe(all.zdrun.as_deref()));
     line("python", repr(&python));
-    line("program", list(client.program(), |word| repr(word)));
+    line("program", List(client.program()).to_string());
     line("backofflimit", all.backoff_limit().to_string());
     line("daemon", flag(typed.daemon, file.map(|it| it.daemon()), true));
     line("forever", flag(typed.forever, file.map(|it| it.forever()), false));
     line("sockname", repr(all.socket_name()));
-    line("exitcodes", list(all.exit_codes(), i32::to_string));
+    line("exitcodes", format!("{:?}", all.exit_codes()));
     line("user", maybe(all.user.as_deref()));
     line("umask", format!("{:#o}", all.umask()));
     line("directory", maybe(all.directory.as_deref()));
@@ -71,7 +72,7 @@ fn program() {
     say(format_args!("Version:      lar {own} in place of zdaemon {theirs}; there is no Python"));
     say(format_args!("Platform:     {}", std::env::consts::OS));
     say(format_args!("Executable:   {}", repr(&own_file())));
-    say(format_args!("Arguments:    {}", list(&arguments, |word| repr(word))));
+    say(format_args!("Arguments:    {}", List(&arguments)));
     say(format_args!("Directory:    {}", repr(&here.to_string_lossy())));
     say("Path:");
     for directory in std::env::split_paths(&path) {
