@@ -124,3 +124,87 @@ fn help_and_show_are_the_same() {
         assert_eq!(ours, theirs, "{line}");
     }
 }
+
+/// Runs these lines one after the other in a directory, each by the same client; the answers. `{lar}` or the real
+/// one makes the manager that they talk to.
+fn play(
+    real: Option<&PathBuf>,
+    prepare: &dyn Fn(&Scratch),
+    lines: &[&str],
+) -> Vec<(i32, String, String)> {
+    let dir = Scratch::new();
+    prepare(&dir);
+    let answers = lines.iter().map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let command = match real {
+            Some(real) => desk::client(&dir, real, &words),
+            None => desk::lar(&dir, &words),
+        };
+        let answer = asked(&dir, command);
+        (answer.code, answer.out, answer.err)
+    });
+    answers.collect()
+}
+
+/// The same life under both, each with its own manager; what lar answers.
+#[track_caller]
+fn live(prepare: impl Fn(&Scratch), lines: &[&str]) -> Option<Vec<(i32, String, String)>> {
+    let real = real()?;
+    let [ours, theirs] = [None, Some(&real)].map(|real| play(real, &prepare, lines));
+    for (line, (ours, theirs)) in lines.iter().zip(ours.iter().zip(&theirs)) {
+        assert_eq!(ours, theirs, "{line}");
+    }
+    Some(ours)
+}
+
+#[test]
+fn a_programs_whole_life_is_told_in_the_same_words() {
+    let lines = [
+        "-C z.conf status",
+        "-C z.conf start 100",
+        "-C z.conf start",
+        "-C z.conf status",
+        "-C z.conf kill cont",
+        "-C z.conf reopen_transcript",
+        "-C z.conf restart 50",
+        "-C z.conf kill usr1",
+        "-p sleep -s run/sock status",
+        "-p other -s run/sock stop",
+        "-C z.conf status",
+        "-C z.conf restart 100",
+    ];
+    let file = "<runner>\nprogram sleep\nsocket-name run/sock\n</runner>\n";
+    let prepare = |dir: &Scratch| {
+        // As root, the real one can't make it.
+        std::fs::create_dir(dir.at("run")).unwrap();
+        dir.write("z.conf", file);
+    };
+    let Some(ours) = live(prepare, &lines) else { return };
+    assert_eq!(ours[1].1, "\ndaemon process started, pid=PID\n");
+    assert!(ours[9].1.ends_with("\ndaemon process stopped\n"), "{ours:?}");
+}
+
+#[test]
+fn a_program_that_can_not_be_started_is_told_in_the_same_words() {
+    let lines = ["-p nosuch start", "-p ./nosuch restart", "-p ./plain start", "-p nosuch status"];
+    let prepare = |dir: &Scratch| drop(dir.write("plain", ""));
+    let Some(real) = real() else { return };
+    let [ours, theirs] = [None, Some(&real)].map(|real| play(real, &prepare, &lines));
+    for (line, (ours, theirs)) in lines.iter().zip(ours.iter().zip(&theirs)) {
+        // A restart that fails is a failure, here.
+        let code = if line.contains("restart") { 1 } else { theirs.0 };
+        assert_eq!(ours, &(code, theirs.1.clone(), theirs.2.clone()), "{line}");
+    }
+    assert!(ours[0].2.starts_with("Error: can't find program 'nosuch' on PATH ["), "{ours:?}");
+}
+
+#[test]
+fn without_a_daemon_start_waits_for_the_program_and_hides_its_code() {
+    let file = "<runner>\nprogram ./p\ndaemon off\nexit-codes 5\n</runner>\n";
+    let prepare = |dir: &Scratch| {
+        dir.write("z.conf", file);
+        dir.script("p", "#!/bin/sh\necho out $*\necho err >&2\nexit 5\n");
+    };
+    let Some(ours) = live(prepare, &["-C z.conf start one", "-C z.conf status"]) else { return };
+    assert_eq!(ours[0], (0, "out one\n".into(), "err\n".into()));
+}

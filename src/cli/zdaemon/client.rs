@@ -50,13 +50,19 @@ pub(super) enum Outcome {
     TooLong,
 }
 
-/// How long a program may take to start.
+/// How a program is waited for that is to start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
+    /// How long it may take.
     pub(super) seconds: u32,
     /// The process that has to go first, which has its own time for that; 0: none.
     pub(super) after: i32,
+    /// How long a process must have been there to be believed.
+    pub(super) settle: Duration,
 }
+
+/// A program that dies at once has not started. zdaemon looks for the first time after this long.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 /// A line to standard output. That nobody reads it is nobody's failure.
 pub(super) fn say(text: impl Display) {
@@ -115,23 +121,30 @@ impl Client {
         let mut ear = listen(&[Signal::INT, Signal::CHLD])?;
         let (mut seen, mut rounds, mut counted, mut step) = (false, 0, 0, FIRST);
         let mut dot = Instant::now();
+        let mut believed: Option<(i32, Instant)> = None;
         loop {
             // Before the question: once its starter has ended, a manager answers or is none.
             let started = starter.as_deref_mut().is_some_and(Starter::ended);
             self.status = wire::status(self.socket(), &mut ear)?;
             seen |= self.status.answered;
-            if wanted(&self.status) {
+            let now = Instant::now();
+            let pid = self.status.pid;
+            believed = believed.filter(|&(known, _)| known == pid).or(Some((pid, now)));
+            believed = believed.filter(|_| wanted(&self.status));
+            let settle = limit.map_or(Duration::ZERO, |limit| limit.settle);
+            let settled = believed.map(|(_, since)| since + settle);
+            if settled.is_some_and(|at| at <= now) {
                 return Ok(Outcome::Reached);
             }
             if (seen || started) && !self.status.answered {
                 return Ok(Outcome::Gone);
             }
-            let now = Instant::now();
             if now >= dot {
                 if rounds > ROUNDS && !self.status.answered {
                     return Ok(Outcome::Gone);
                 }
-                if let Some(limit) = limit.filter(|it| it.after == 0 || it.after != self.status.pid)
+                if let Some(limit) =
+                    limit.filter(|it| settled.is_none() && (it.after == 0 || it.after != pid))
                 {
                     if counted > limit.seconds {
                         return Ok(Outcome::TooLong);
@@ -143,7 +156,7 @@ impl Client {
                 rounds += 1;
                 dot = now + ROUND;
             }
-            wire::pause(&mut ear, dot.min(now + step))?;
+            wire::pause(&mut ear, dot.min(now + step).min(settled.unwrap_or(dot)))?;
             step = (step * 2).min(LAST);
         }
     }

@@ -1,6 +1,8 @@
 //! zdaemon's actions: what each says and ends with, to the word. A line is taken apart as Python's `cmd` does.
 
-use super::client::{Client, Limit, Outcome, complain, say};
+use std::time::Duration;
+
+use super::client::{Client, Limit, Outcome, SETTLED, complain, say};
 use super::start::{self, Starter};
 use super::wire::{Interrupted, Status};
 use super::{help, kill, logtail, python, shell, show};
@@ -141,7 +143,11 @@ impl Client {
     }
 
     fn limit(&self, after: i32) -> Limit {
-        Limit { seconds: self.options.runner.start_timeout(), after }
+        let runner = &self.options.runner;
+        // Where the manager tests it, its word is enough.
+        let tested = runner.start_test_program.is_some();
+        let settle = if tested { Duration::ZERO } else { SETTLED };
+        Limit { seconds: runner.start_timeout(), after, settle }
     }
 
     fn stop(&mut self) -> Result<Next, Interrupted> {

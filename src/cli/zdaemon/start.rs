@@ -66,7 +66,7 @@ impl Starter {
         let text = String::from_utf8_lossy(&text);
         let mut lines = text.lines();
         if let Some(reason) = lines.next() {
-            complain(format_args!("{name}: the program did not start: {reason}"));
+            complain(format_args!("{name}: the program does not run: {reason}"));
         }
         for line in lines {
             complain(format_args!("  {line}"));
