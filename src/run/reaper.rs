@@ -45,21 +45,21 @@ impl Loop {
             self.report_output();
         }
         let Some(status) = reap::reap(pid) else { return };
-        self.note(Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))));
+        // A child of `spawn fork` that never became its program says so only now.
+        let failure =
+            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
+        self.note(match failure {
+            Some((stage, errno)) => Note::Failed(stage, errno),
+            None => Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))),
+        });
         let lingering = clears && !reap::group_is_empty(pid);
         if let (true, Some((instance, Role::Main))) = (lingering, owner) {
             // An older group that was given up on must not answer for this one.
             self.lingering.retain(|&(_, other)| other != instance);
             self.lingering.push((pid, instance));
         }
-        // A child of `spawn fork` that never became its program says so only now.
-        let failure =
-            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
         self.inbox.push_back(match failure {
-            Some((stage, errno)) => {
-                self.note(Note::Failed(stage, errno));
-                Event::ExecFailed { pid, stage, errno }
-            }
+            Some((stage, errno)) => Event::ExecFailed { pid, stage, errno },
             None => Event::Exited { pid, status, lingering },
         });
         self.digest();
