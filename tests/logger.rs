@@ -21,7 +21,8 @@ fn the_event_log_goes_to_each_file_by_its_level_and_follows_a_rename() {
         file("bad", Level::Warn, Some("%(levelname)s\\t%(message)s")),
         file("none/such", Level::Trace, None),
     ];
-    let warnings = lar::logger::init(&EventLog { level: Level::Info, files, ..EventLog::default() });
+    let warnings =
+        lar::logger::init(&EventLog { level: Level::Info, files, ..EventLog::default() });
     assert_eq!(warnings.len(), 1);
     assert!(
         warnings[0].to_string().ends_with("none/such: can't be opened: No such file or directory")
