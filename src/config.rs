@@ -108,9 +108,12 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
 
 /// The event log; one in `<runner>` goes before one beside it.
 fn event_log(top: &Top, scope: &Scope, report: &mut Report) -> EventLog {
-    let within = |section: &&Section| section.kind == "eventlog" || section.kind == "logger";
-    let inner = top.runner.and_then(|runner| runner.sections.iter().find(within));
-    match inner.or(top.eventlog) {
+    let within = |kind| top.runner.and_then(|it| it.sections.iter().find(|it| it.kind == kind));
+    if let Some(logger) = within("logger") {
+        report.warn(&logger.spot, "`<logger>` does nothing: lar has one log");
+        report.hint("zdaemon's own lines go to an `<eventlog>`");
+    }
+    match within("eventlog").or(top.eventlog) {
         Some(section) => eventlog::read(section, top.runner.is_some(), scope, report),
         None => EventLog::default(),
     }

@@ -24,7 +24,8 @@ pub fn installed() -> Result<PathBuf, String> {
         return Ok(place);
     }
     let lock = File::create(base.join("zdaemon.lock")).map_err(|error| error.to_string())?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.to_string())?;
+    let _lock =
+        Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.to_string())?;
     if !done.is_file() {
         install(&base, &place)?;
     }
