@@ -15,6 +15,8 @@ KEYS = '''program backoff_limit daemon forever socket_name exit_codes user umask
 stop_timeout start_test_program prompt default_to_interactive hang_around python zdrun'''.split()
 # An empty value of these counts as none, which is what it does.
 NONE = {'socket_name': 'zdsock', 'logfile': None, 'transcript': None, 'start_test_program': None}
+# Less than 0 does the same as 0.
+SECONDS = 'backoff_limit start_timeout stop_timeout'.split()
 
 
 def values(root):
@@ -22,6 +24,8 @@ def values(root):
         value = getattr(root.runner, key)
         if key in NONE and not value:
             value = NONE[key]
+        if key in SECONDS:
+            value = max(value, 0)
         yield '%s %r' % (key, value)
     for name, value in sorted(root.environment.mapping.items() if root.environment else ()):
         yield 'environment %r %r' % (name, value)
