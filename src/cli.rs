@@ -3,6 +3,7 @@
 pub mod check;
 pub mod ctl;
 pub mod dumb_init;
+pub mod editor;
 pub mod help;
 pub mod machine;
 pub mod manager;
@@ -32,6 +33,9 @@ usage:
 Without arguments, the file is /etc/lar.conf.
 `lar help options` lists the options of the first form.
 ";
+
+/// What a shell reports of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 /// A program that lar stands in for: its `main` gets the name it was called by, for messages, and the arguments.
 type Personality = fn(String, Vec<OsString>) -> u8;

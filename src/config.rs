@@ -34,6 +34,7 @@ mod value;
 mod warnings;
 mod words;
 mod world;
+mod zdaemon;
 
 use crate::nearest;
 use crate::plan::Plan;
@@ -44,6 +45,7 @@ pub use runner::plan as runner_plan;
 use section::Scope;
 pub use value::duration;
 pub use world::{Directory, Program, User, World};
+pub use zdaemon::{Zdaemon, zdaemon};
 
 /// What came of reading a file.
 #[derive(Debug)]

@@ -8,16 +8,19 @@
 pub mod boot;
 pub mod clock;
 pub mod daemon;
+pub mod ear;
 pub mod entry;
 pub mod fd;
 pub mod outlet;
 pub mod peer;
 pub mod pipe;
+pub mod raw;
 pub mod reap;
 pub mod signals;
 pub mod spawn;
 pub mod terminal;
 pub mod users;
+pub mod variables;
 
 use crate::exit::Errno;
 

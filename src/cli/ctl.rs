@@ -18,15 +18,13 @@ use std::time::{Duration, Instant};
 
 use self::args::{Arguments, Layout};
 use self::print::Printer;
+use super::INTERRUPTED;
 use crate::ctl::client::{ClientError, Connection, Ear};
 use crate::ctl::place::Place;
 use crate::ctl::protocol::command::{Command, Flag};
 use crate::ctl::protocol::reply::Line;
 use crate::ctl::protocol::request::{self, Request};
 use crate::exit::Code;
-
-/// What a shell reports of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
 
 /// How much longer than `--timeout` the client waits for the manager to say that it timed out.
 const SILENCE: Duration = Duration::from_secs(5);

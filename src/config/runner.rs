@@ -27,15 +27,24 @@ pub(super) fn read(
     plan: &mut Plan,
     report: &mut Report,
 ) {
-    let entries = section::known(runner, Kind::Runner, &["eventlog"], report);
-    let mut z = Zdaemon(Values { kind: Kind::Runner, entries, scope: *scope, report });
-    let said = z.said();
+    let mut z = Zdaemon::new(runner, scope, report);
+    let (said, variables) = (z.said(), z.environment(environment));
     let identity = z.identity();
-    let variables = z.environment(environment);
     z.check_programs(&said, &variables, runner);
     let file = std::mem::take(plan);
     *plan = self::plan(said, variables, identity);
     plan.event_log = file.event_log;
+}
+
+/// What the sections say, without a look at whether the program and the user are there.
+pub(super) fn options(
+    runner: &Section,
+    environment: Option<&Section>,
+    scope: &Scope,
+    report: &mut Report,
+) -> (Runner, environment::Variables) {
+    let mut z = Zdaemon::new(runner, scope, report);
+    (z.said(), z.environment(environment))
 }
 
 /// The plan of zdaemon's one program. What `said` names has been checked.
@@ -98,7 +107,12 @@ enum Needs {
 /// The keys of a `<runner>`, read by zdaemon's rules.
 struct Zdaemon<'a, 'r>(Values<'a, 'r>);
 
-impl<'a> Zdaemon<'a, '_> {
+impl<'a, 'r> Zdaemon<'a, 'r> {
+    fn new(runner: &'a Section, scope: &Scope<'a>, report: &'r mut Report) -> Zdaemon<'a, 'r> {
+        let entries = section::known(runner, Kind::Runner, &["eventlog"], report);
+        Zdaemon(Values { kind: Kind::Runner, entries, scope: *scope, report })
+    }
+
     /// The value of a key with everything put in.
     fn text(&mut self, key: &str) -> Option<(&'a Entry, String)> {
         let entry = self.0.entry(key)?;

@@ -1,0 +1,96 @@
+//! Signals that are heard instead of obeyed, while a client waits for something else: Ctrl-C ends the waiting and
+//! not the client.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::exit::{Errno, Pid};
+use crate::signal::Signal;
+use crate::sys::signals::Received;
+
+/// Holds some signals back from its making to its end; those that nobody has asked for are forgotten then.
+#[derive(Debug)]
+pub struct Ear {
+    before: SigSet,
+    signals: SignalFd,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// One of the signals.
+    Signal(Received),
+    /// The fd can be read, or has an error or an end to tell.
+    Ready,
+    /// Nothing, until the time was over.
+    Silence,
+}
+
+impl Ear {
+    /// Begins to listen for these. EMFILE, ENFILE, ENOMEM.
+    pub fn open(signals: &[Signal]) -> Result<Ear, Errno> {
+        let mut set = SigSet::empty();
+        // Real-time signals have no name in this set, and nobody listens for one.
+        for signal in signals.iter().filter_map(|signal| signal.number().try_into().ok()) {
+            set.add(signal);
+        }
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&set, flags)?;
+        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Ear { before, signals })
+    }
+
+    /// Waits until `fd` can be read, a signal has come, or it is `until`; `None`: for ever.
+    pub fn wait(&mut self, fd: Option<BorrowedFd>, until: Option<Instant>) -> Result<Heard, Errno> {
+        loop {
+            let ready = {
+                let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
+                let other = fd.unwrap_or(self.signals.as_fd());
+                let mut fds = [signals, PollFd::new(other, PollFlags::POLLIN)];
+                let used = if fd.is_some() { 2 } else { 1 };
+                match poll(&mut fds[..used], timeout(until)) {
+                    Err(nix::errno::Errno::EINTR) => continue,
+                    Err(errno) => return Err(errno.into()),
+                    Ok(_) => fd.is_some() && fds[1].any() != Some(false),
+                }
+            };
+            if let Some(received) = self.read() {
+                return Ok(Heard::Signal(received));
+            }
+            if ready {
+                return Ok(Heard::Ready);
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Ok(Heard::Silence);
+            }
+        }
+    }
+
+    fn read(&mut self) -> Option<Received> {
+        let info = self.signals.read_signal().ok()??;
+        let signal = i32::try_from(info.ssi_signo).ok().and_then(Signal::new)?;
+        let sender = i32::try_from(info.ssi_pid).ok().filter(|&pid| pid > 0).map(Pid);
+        Some(Received { signal, sender, code: info.ssi_code })
+    }
+}
+
+/// Up to a minute; who waits for longer waits again.
+fn timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else { return PollTimeout::NONE };
+    let left = until.saturating_duration_since(Instant::now());
+    // Rounded up: a poll that ends too early is a poll more.
+    let millis = left.as_micros().div_ceil(1000).min(60_000);
+    PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        // What came too late to be heard must not end the client after all.
+        while self.read().is_some() {}
+        let _ = self.before.thread_set_mask();
+    }
+}
