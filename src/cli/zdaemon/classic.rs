@@ -100,8 +100,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Options>, String> {
             options.program.push(word);
             break;
         };
-        let mut letters = letters.char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in letters.char_indices() {
             match letter {
                 'd' => options.daemon = true,
                 'f' => options.forever = true,
