@@ -283,7 +283,7 @@ impl Voice for DumbInit {
             Note::Over => self.code.get().iter().for_each(|code| {
                 self.say(&format!("Child exited with status {code}. Goodbye."));
             }),
-            Note::Gone(_) | Note::Drained | Note::Ending(_) => {}
+            Note::Started | Note::Gone(_) | Note::Tested(_) | Note::Drained | Note::Ending(_) => {}
         }
     }
 
