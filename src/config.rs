@@ -6,7 +6,8 @@
 //! The stages, each a file: `lines` makes a tree of sections from bytes; `runner`, `service`, `settings` and
 //! `eventlog` each read one kind of section from that tree, with `substitute`, `words`, `value` and `phrases`
 //! for what stands in one line; `graph` resolves the names of services; `warnings` looks at the finished plan.
-//! `keys` is the one list of what may be said; `print` is the way back from a plan to text.
+//! `keys` is the one list of what may be said; `print` is the way back from a plan to text. `zdaemon` is the other
+//! entry, for lar in zdaemon's place: the same readers, with ZConfig's verdict and words before them.
 //!
 //! Invariants: nothing here panics, whatever the bytes; there is a plan exactly if there is no error; the
 //! errors come in the order of the file.
@@ -109,9 +110,12 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
 
 /// The event log; one in `<runner>` goes before one beside it.
 fn event_log(top: &Top, scope: &Scope, report: &mut Report) -> EventLog {
-    let within = |section: &&Section| section.kind == "eventlog" || section.kind == "logger";
-    let inner = top.runner.and_then(|runner| runner.sections.iter().find(within));
-    match inner.or(top.eventlog) {
+    let within = |kind| top.runner.and_then(|it| it.sections.iter().find(|it| it.kind == kind));
+    if let Some(logger) = within("logger") {
+        report.warn(&logger.spot, "`<logger>` does nothing: lar has one log");
+        report.hint("zdaemon's own lines go to an `<eventlog>`");
+    }
+    match within("eventlog").or(top.eventlog) {
         Some(section) => eventlog::read(section, top.runner.is_some(), scope, report),
         None => EventLog::default(),
     }

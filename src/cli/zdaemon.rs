@@ -10,7 +10,9 @@ mod commands;
 mod getopt;
 mod help;
 mod kill;
+pub(super) mod log;
 mod logtail;
+pub(super) mod manager;
 mod options;
 mod paths;
 mod python;
@@ -19,9 +21,6 @@ mod show;
 mod start;
 mod user;
 mod wire;
-
-pub(super) mod log;
-pub(super) mod manager;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};

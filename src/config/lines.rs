@@ -232,13 +232,11 @@ impl Parser<'_> {
         if self.skipped > 0 {
             return;
         }
-        let stops = |c: char| c.is_whitespace() || c == '(' || c == ')';
-        let end = text.find(stops).unwrap_or(text.len());
-        if end == 0 {
+        let (key, rest) = keyword(text);
+        if key.is_empty() {
             self.zconfig(&spot, "malformed configuration data");
             return self.report.error(&spot, "a line can't start with a parenthesis");
         }
-        let (key, rest) = text.split_at(end);
         let value = rest.trim_start();
         let value_at = spot.at + text.len() - value.len();
         let (key, value) = (key.to_string(), value.to_string());
@@ -338,7 +336,7 @@ impl Parser<'_> {
     }
 
     fn directive(&mut self, text: &str, spot: Spot) {
-        let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let (name, rest) = keyword(text);
         let rest = rest.trim_start();
         let value = Spot { at: spot.at + text.len() - rest.len(), ..spot.clone() };
         match (name.to_lowercase().as_str(), rest) {
@@ -368,14 +366,12 @@ impl Parser<'_> {
     /// zdaemon's and ZConfig's packages are built in.
     fn import(&mut self, text: &str, spot: Spot) {
         let Some(package) = self.substituted(text, &spot, substitute::dollar) else { return };
-        let known = ["zdaemon", "ZConfig"].into_iter().any(|known| {
-            package.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        });
-        if known {
+        if zdaemon::PACKAGES.contains(&package.as_str()) {
             return;
         }
         self.report.error(&spot, format!("there is no package `{package}` to import"));
-        self.report.hint("zdaemon's own and ZConfig's logger packages are built in");
+        self.report.near(&package, zdaemon::PACKAGES);
+        self.report.hint(format!("built in are {}", nearest::list(zdaemon::PACKAGES.into_iter())));
         self.report.zconfig(spot.line.order, zdaemon::no_package(&package));
     }
 
@@ -411,11 +407,14 @@ impl Parser<'_> {
         let scope = section::Scope::new(&self.defines, self.world);
         if let Some(index) = self.defines.iter().position(|define| define.name == name) {
             let old = &self.defines[index];
+            // ZConfig compares with the text that it has put everything into.
             let same = substitute::dollar(&old.value, &scope, index).is_ok_and(|old| old == value);
             if old.value != value && !same {
                 let line = old.spot.line.number;
                 self.report.error(&spot, format!("`{name}` is defined on line {line} already"));
                 self.report.hint("a definition may be repeated only with the same text");
+            }
+            if !same {
                 self.zconfig(&spot, &format!("cannot redefine {}", python::repr(&name)));
             }
             return;
@@ -464,6 +463,12 @@ impl Parser<'_> {
             self.report.error(&spot, what);
         }
     }
+}
+
+/// What a line starts with, up to a blank or a parenthesis, and the rest.
+fn keyword(text: &str) -> (&str, &str) {
+    let stops = |c: char| c.is_whitespace() || c == '(' || c == ')';
+    text.split_at(text.find(stops).unwrap_or(text.len()))
 }
 
 /// `path`, relative to the directory of `file`.

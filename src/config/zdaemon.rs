@@ -82,6 +82,10 @@ pub fn cannot_open(path: &str, cause: &str) -> String {
     }
 }
 
+/// The packages whose sections a file may import; all are there already.
+pub(super) const PACKAGES: [&str; 3] =
+    ["zdaemon", "ZConfig.components.logger", "ZConfig.components.basic"];
+
 /// What lines of the command line are in.
 const COMMAND_LINE: &str = "<command-line option>";
 
@@ -124,7 +128,12 @@ pub(super) fn no_package(package: &str) -> String {
     if package.split('.').any(str::is_empty) {
         return format!("illegal schema component name: {name}");
     }
-    let first = python::repr(package.split('.').next().unwrap_or_default());
+    // The first part that is not there.
+    let parts: Vec<&str> = package.split('.').collect();
+    let within =
+        |known: &str| parts.iter().zip(known.split('.')).take_while(|(a, b)| **a == *b).count();
+    let there = PACKAGES.into_iter().map(within).max().unwrap_or(0);
+    let first = python::repr(&parts.get(..=there).unwrap_or(&parts).join("."));
     format!(
         "could not load package {package}: No module named {first}\n  Package name: {name}\n  \
          File name: 'component.xml'\n  Package path: None"

@@ -45,7 +45,13 @@ impl Loop {
             self.report_output();
         }
         let Some(status) = reap::reap(pid) else { return };
-        self.note(Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))));
+        // A child of `spawn fork` that never became its program says so only now.
+        let failure =
+            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
+        self.note(match failure {
+            Some((stage, errno)) => Note::Failed(stage, errno),
+            None => Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))),
+        });
         if let Some((instance, Role::Probe)) = owner
             && self.supervisor.instance(instance).phase == Phase::Starting
         {
@@ -57,14 +63,8 @@ impl Loop {
             self.lingering.retain(|&(_, other)| other != instance);
             self.lingering.push((pid, instance));
         }
-        // A child of `spawn fork` that never became its program says so only now.
-        let failure =
-            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
         self.inbox.push_back(match failure {
-            Some((stage, errno)) => {
-                self.note(Note::Failed(stage, errno));
-                Event::ExecFailed { pid, stage, errno }
-            }
+            Some((stage, errno)) => Event::ExecFailed { pid, stage, errno },
             None => Event::Exited { pid, status, lingering },
         });
         self.digest();

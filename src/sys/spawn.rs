@@ -46,12 +46,6 @@ pub struct Given {
 }
 
 impl Given {
-    /// The same without these variables.
-    pub fn without(names: &[&str]) -> Given {
-        let kept = std::env::vars_os().filter(|(name, _)| !names.iter().any(|other| name == other));
-        Given { environment: Environment::new(kept), ..Given::collect() }
-    }
-
     /// What can be known without changing anything: environment and signals. No terminal is looked
     /// for.
     pub fn collect() -> Given {

@@ -34,14 +34,11 @@ use crate::plan::{EventLog, Level, LogFile, Plan, Runner, Target};
 use crate::run::{self, Start, StartError, StartReport};
 use crate::sys::daemon::{self, Startup};
 use crate::sys::spawn::Given;
-use crate::sys::{boot, fd};
+use crate::sys::{boot, fd, variables};
 use crate::time::Duration;
 
 /// Names the fd of the start report.
 const REPORT: &str = "LAR_START_REPORT";
-
-/// What clients tell a manager by its environment; no program is to see it.
-const OURS: [&str; 2] = ["DAEMON_MANAGER_MODE", REPORT];
 
 /// Where programs are looked for without PATH, in zdaemon's order.
 const PATH: [&str; 3] = ["/bin", "/usr/bin", "/usr/local/bin"];
@@ -66,7 +63,7 @@ pub(super) struct Manager {
 /// The manager's whole life; its exit code.
 pub(super) fn run(manager: Manager) -> u8 {
     let Manager { said, environment, event_log, name, config_path } = manager;
-    let report = std::env::var(REPORT).ok().and_then(|text| text.parse().ok());
+    let report = variables::take(REPORT).and_then(|text| text.to_str()?.parse().ok());
     // Nothing is open yet but what we were given.
     let report = fd::take_one(report.unwrap_or(-1)).map(StartReport);
     let program = said.program.as_ref().and_then(|words| words.first());
@@ -112,7 +109,7 @@ pub(in crate::cli) fn prepare(plan: &mut Plan, executable: Option<String>) {
 }
 
 /// The file that is executed for `program`, or zdaemon's message.
-fn find(program: &str, path: Option<&OsStr>) -> Result<String, String> {
+pub(super) fn find(program: &str, path: Option<&OsStr>) -> Result<String, String> {
     let file = match program.contains('/') {
         true if Path::new(program).exists() => program.to_owned(),
         true => return Err(format!("can't stat program {}", Repr(program))),
@@ -208,7 +205,7 @@ fn enter(directory: Option<&str>) -> Option<String> {
 }
 
 /// Without an `<eventlog>`, Python prints warnings bare to standard error: in the background that is the transcript.
-fn bare_log(plan: &Plan, background: bool) -> EventLog {
+pub(super) fn bare_log(plan: &Plan, background: bool) -> EventLog {
     let runner = plan.settings.runner.as_deref();
     let path = match runner.map(Runner::transcript) {
         Some(transcript) if background => Some(transcript).filter(|path| *path != "/dev/null"),
@@ -223,7 +220,7 @@ fn bare_log(plan: &Plan, background: bool) -> EventLog {
     EventLog { level: Level::Warn, files: path.map(file).into_iter().collect(), zdaemons: true }
 }
 
-fn open_log(event_log: &EventLog) {
+pub(super) fn open_log(event_log: &EventLog) {
     for warning in logger::init(event_log) {
         complain(&warning.to_string());
     }
@@ -243,7 +240,7 @@ fn live(
         foreground,
         control: true,
         startup,
-        given: Given::without(&OURS),
+        given: Given::collect(),
         inherited: Vec::new(),
         voice: Some(Box::new(words)),
         report,
@@ -279,7 +276,7 @@ fn absolute(path: &str) -> String {
 }
 
 /// A mistake in the arguments, as zdaemon says it.
-fn usage(name: &str, message: &str) -> u8 {
+pub(super) fn usage(name: &str, message: &str) -> u8 {
     say(&format!("Error: {message}\nFor help, use {name} -h\n"));
     Code::Usage as u8
 }
