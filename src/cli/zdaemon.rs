@@ -7,6 +7,7 @@
 mod classic;
 mod client;
 mod commands;
+mod errno;
 mod getopt;
 mod help;
 mod kill;
@@ -15,7 +16,6 @@ mod logtail;
 pub(super) mod manager;
 mod options;
 mod paths;
-mod python;
 mod shell;
 mod show;
 mod start;

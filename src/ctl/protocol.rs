@@ -4,10 +4,9 @@
 //! [`MAX_REQUEST`] bytes. Its reply is any number of records, one a line ([`record`]), and then a
 //! last line, `ok` or `error code=WORD message="…"` ([`reply`]). Requests on one connection are
 //! answered in order. So a person with `socat` is a client, and the manager holds no parser beyond
-//! words. The manager of a `<runner>` understands zdaemon's own commands besides ([`zdaemon`], [`python`]).
+//! words. The manager of a `<runner>` understands zdaemon's own commands besides ([`zdaemon`]).
 
 pub mod command;
-pub mod python;
 pub mod record;
 pub mod reply;
 pub mod request;

@@ -8,10 +8,10 @@ use std::fmt::Write;
 use std::os::fd::OwnedFd;
 
 use super::Loop;
-use crate::ctl::protocol::python::Repr;
 use crate::ctl::protocol::zdaemon::Ended;
 use crate::exit::Stage;
 use crate::plan::InstanceId;
+use crate::python::Repr;
 use crate::supervisor::{Cause, Phase};
 use crate::sys::{clock, fd};
 use crate::time::Human;

@@ -5,10 +5,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::options::Options;
-use super::python;
 use super::start::Starter;
 use super::wire::{self, Interrupted, Status};
-use crate::ctl::protocol::python::List;
+use crate::python::{List, strings};
 use crate::signal::Signal;
 use crate::sys::ear::Ear;
 
@@ -101,7 +100,7 @@ impl Client {
     /// Says so if the manager that answers runs something else than our program.
     pub(super) fn warn(&self) {
         let Some(printed) = self.status.args() else { return };
-        let Some(args) = python::strings(printed) else { return };
+        let Some(args) = strings(printed) else { return };
         if !args.starts_with(self.program()) {
             let program = List(self.program());
             say("WARNING! zdrun is managing a different program!");

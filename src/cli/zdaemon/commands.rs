@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::client::{Client, Limit, Outcome, SETTLED, complain, say};
+use super::errno::os_error;
 use super::start::{self, Starter};
 use super::wire::{Interrupted, Status};
-use super::{help, kill, logtail, python, shell, show};
+use super::{help, kill, logtail, shell, show};
 use crate::exit::Code;
+use crate::python::Repr;
 
 /// What comes after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +212,7 @@ impl Client {
     fn kill(&mut self, argument: &str) -> Result<Next, Interrupted> {
         let text = if argument.is_empty() { "SIGTERM" } else { argument };
         let Some((name, signal)) = kill::parse(text) else {
-            say(format_args!("invalid signal {}", python::repr(text)));
+            say(format_args!("invalid signal {}", Repr(text)));
             return Ok(DONE);
         };
         self.refresh()?;
@@ -224,7 +226,7 @@ impl Client {
             Ok(()) => say(format_args!("signal {name} sent to process {pid}")),
             Err(errno) => {
                 let error = std::io::Error::from_raw_os_error(errno.0);
-                say(format_args!("Error: {}", python::os_error(&error, None)));
+                say(format_args!("Error: {}", os_error(&error, None)));
             }
         }
         Ok(DONE)
@@ -256,11 +258,7 @@ impl Client {
                 }
             }
             Err(error) => {
-                complain(format_args!(
-                    "{}: {}",
-                    self.name,
-                    python::os_error(&error, Some(program))
-                ));
+                complain(format_args!("{}: {}", self.name, os_error(&error, Some(program))));
             }
         }
         Ok(DONE)

@@ -1,6 +1,6 @@
 //! The signals that zdaemon's `kill` knows: those that Python has a name for.
 
-use super::python;
+use crate::python;
 use crate::signal::Signal;
 
 /// Names that Python has beside the usual ones, as far as it has not more than one for a number.

@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use log::{debug, error, info, warn};
 
-use crate::ctl::protocol::python::Repr;
 use crate::ctl::protocol::zdaemon::{Ended, Name};
 use crate::exit::{ExitStatus, Pid, Stage};
 use crate::logger::{CRITICAL, ZDAEMON};
 use crate::plan::Plan;
+use crate::python::Repr;
 use crate::run::voice::{Note, Voice};
 use crate::supervisor::{Cause, Change, Phase, Supervisor};
 use crate::time::Duration;

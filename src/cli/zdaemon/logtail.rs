@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::client::{listen, say};
-use super::python::os_error;
+use super::errno::os_error;
 use super::wire::Interrupted;
 use crate::signal::Signal;
 use crate::sys::ear::{Ear, Heard};

@@ -1,12 +1,13 @@
 //! zdaemon's options: what the command line says, put over what the file of `-C` says. The same table serves the
 //! client and the manager; the manager knows a few less.
 
+use super::errno::os_error;
 use super::getopt::{self, Given, Spec};
 use super::paths;
-use super::python::{int, os_error, repr};
 use crate::cli::machine::Machine;
 use crate::config;
 use crate::plan::{EventLog, Runner};
+use crate::python::{int, repr};
 
 /// The version that lar stands in for; scripts compare it.
 pub(super) const VERSION: &str = "5.2.1";

@@ -1,9 +1,8 @@
 //! zdaemon's `show`: the options as they are understood, and what it is that runs.
 
 use super::client::{Client, say};
-use super::python::repr;
 use super::{help, options};
-use crate::ctl::protocol::python::List;
+use crate::python::{List, repr};
 
 /// `show`, `show options`, `show python` or `show all`.
 pub(super) fn show(client: &Client, what: &str) {

@@ -11,8 +11,8 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{Pid, pipe2};
 
 use super::client::{Client, complain, listen};
+use super::errno::os_error;
 use super::options::Options;
-use super::python::os_error;
 use super::wire::Interrupted;
 use crate::exit::Code;
 use crate::plan::Runner;

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
 
+use super::errno::os_error;
 use super::options::Options;
 use super::paths;
-use super::python::{int, os_error, repr};
 use crate::exit::Code;
+use crate::python::{int, repr};
 use crate::sys::users::{Entry, Users};
 use crate::sys::variables;
 

@@ -3,9 +3,9 @@
 
 use core::fmt;
 
-use super::python::{Float, List, Repr};
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::Access;
+use crate::python::{Float, List, Repr};
 use crate::signal::Signal;
 
 /// The longest command in bytes.
