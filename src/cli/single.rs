@@ -358,7 +358,7 @@ fn plan(mut draft: Draft, argv: Vec<OsString>) -> Result<Plan, String> {
     plan.settings.shutdown_timeout = Some(Duration::MAX);
     plan.settings.socket = draft.socket;
     plan.settings.single = Some(draft.single);
-    plan.event_log.level = if draft.verbose { Level::Info } else { Level::Warn };
+    plan.event_log.level = if draft.verbose { Level::Debug } else { Level::Warn };
     Ok(plan)
 }
 
