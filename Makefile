@@ -19,7 +19,7 @@ export LAR_DEMO        := $(abspath $(DEMO))
 export LAR_DEMO_SOCKET := @lar-demo-$(shell id -u)
 
 .DEFAULT_GOAL := build
-.PHONY: build run test latency check fmt image install clean help
+.PHONY: build run test latency moments check fmt image install clean help
 
 # Not position-independent: nothing to relocate at each start, so fewer pages of its own, and a smaller file.
 STATICALLY = -C target-feature=+crt-static -C relocation-model=static -C link-arg=-Wl,-z,noseparate-code
@@ -44,6 +44,9 @@ test: ## run every test that can run here
 
 latency: ## time kill -9 to the replacement's first instruction, beside a bare loop in C
 	$(CARGO) test --release --test latency
+
+moments: build ## send TERM within 3 ms of the exec of a PID 1, 1000 times, beside other inits
+	LAR_MOMENTS='$(abspath $(STATIC))' $(CARGO) test --test first_moments
 
 check: ## look at the format, and let clippy look at the code
 	$(CARGO) fmt --check

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
@@ -40,7 +40,7 @@ use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::clock;
 use crate::sys::daemon::{PidFile, Startup};
-use crate::sys::signals::SignalFd;
+use crate::sys::signals::{SignalFd, held_since};
 use crate::sys::spawn::{Given, Image, Spawner};
 use crate::time::{Duration, Instant};
 pub use build::StartError;
@@ -144,6 +144,10 @@ struct Loop {
 /// Runs a manager to its end; its exit code. An error means that nothing was started.
 pub fn run(start: Start) -> Result<u8, StartError> {
     let (mut this, startup) = Loop::build(start)?;
+    if let Some(since) = held_since() {
+        let (secs, nanos) = (since.as_nanos() / 1_000_000_000, since.as_nanos() % 1_000_000_000);
+        debug!("signals are held since {secs}.{nanos:09} (CLOCK_MONOTONIC)");
+    }
     if let Some(startup) = startup
         && let Err(errno) = startup.report(0)
     {

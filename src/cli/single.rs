@@ -402,7 +402,7 @@ fn plan(draft: Draft, argv: Vec<OsString>) -> Result<Plan, String> {
     let mut plan = Program { argv, directory, session, rules, single: draft.single }.plan();
     plan.settings.socket = draft.socket;
     if draft.verbose {
-        plan.event_log.level = Level::Info;
+        plan.event_log.level = Level::Debug;
     }
     Ok(plan)
 }

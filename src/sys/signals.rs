@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 
 use crate::exit::{Errno, Pid};
 use crate::signal::Signal;
-use crate::sys::{checked, uninterrupted};
+use crate::sys::{checked, clock, uninterrupted};
+use crate::time::Instant;
 
 /// A set of signals as the kernel keeps it: signal n is bit n - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,9 @@ pub struct Saved {
 
 static SAVED: OnceLock<Saved> = OnceLock::new();
 
+/// When the mask was set. Read right after it, so a signal that was sent later than this has found it set.
+static HELD_SINCE: OnceLock<Instant> = OnceLock::new();
+
 /// Saves the inherited signal state and makes it lar's own. The first thing that `main` does; a
 /// second call changes nothing and returns the same.
 ///
@@ -90,7 +94,9 @@ static SAVED: OnceLock<Saved> = OnceLock::new();
 /// - SIGPIPE is ignored, so that a broken pipe is an errno and no more than that.
 pub fn take_over() -> Saved {
     *SAVED.get_or_init(|| {
-        let saved = Saved { mask: set_mask(handled()), ignored: ignored() };
+        let mask = set_mask(handled());
+        HELD_SINCE.get_or_init(clock::now);
+        let saved = Saved { mask, ignored: ignored() };
         announce_stops(false);
         dispose(Signal::PIPE, libc::SIG_IGN);
         saved
@@ -100,6 +106,11 @@ pub fn take_over() -> Saved {
 /// What [`take_over`] saved; if it never ran (in tests), what is in force now.
 pub fn saved() -> Saved {
     SAVED.get().copied().unwrap_or_else(|| Saved { mask: mask(), ignored: ignored() })
+}
+
+/// Since when no signal is lost, if [`take_over`] ran. To a PID 1 the kernel drops what comes before.
+pub fn held_since() -> Option<Instant> {
+    HELD_SINCE.get().copied()
 }
 
 /// What lar ignores now: an exec would hand it on. Known without asking once [`take_over`] has run.
