@@ -10,8 +10,8 @@
 //! `LAR_START_REPORT` holds the number of an fd that the manager inherits, the writing end of a pipe. If the program
 //! is what ends the manager, it writes there, at its end: one line that says how (`exit status 1 (3 times in 4s)`,
 //! `terminated by SIGSEGV`, `can't exec '/x': No such file or directory`), and the latest output, at most 20 lines
-//! and 2 KiB. In all other cases (it was stopped, or a signal came) the pipe is closed without a word; and if there is a
-//! start test, as soon as that has succeeded. The program sees neither the variable nor the fd.
+//! and 2 KiB. In all other cases (it was stopped, or a signal came) the pipe is closed without a word; and if there is
+//! a start test, as soon as that has succeeded. The program sees neither the variable nor the fd.
 
 use std::ffi::OsStr;
 use std::io::Write;
