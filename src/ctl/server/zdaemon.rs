@@ -103,7 +103,7 @@ fn status(program: &Instance, view: &View) -> String {
         should_be_up: program.wanted_up,
         delay: program.next.or(kill).map(ahead),
         backoff: program.deaths,
-        lasttime: program.last_spawn.map(|last| now - view.now.since(last).as_secs_f64()),
+        lasttime: program.last_spawn.map(|last| spawned(last, view)),
         testing: program.phase == Phase::Starting && program.pid.is_some(),
         manager: view.pid,
         backoff_limit: runner.map_or(0, |runner| runner.backoff_limit()),
@@ -111,4 +111,12 @@ fn status(program: &Instance, view: &View) -> String {
         args,
     };
     status.to_string()
+}
+
+/// When the program was last started, by the wall clock: as it stood then, or else reckoned back.
+fn spawned(last: Instant, view: &View) -> f64 {
+    let entries = view.journal.of(PROGRAM);
+    let noted = entries.filter(|entry| entry.change.at == last).last().map(|entry| entry.wall);
+    let noted = noted.unwrap_or_else(|| view.wall.saturating_sub(view.now.since(last)));
+    noted.as_secs_f64()
 }
