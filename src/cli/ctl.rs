@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 use self::args::{Arguments, Layout};
 use self::print::Printer;
 use super::INTERRUPTED;
-use crate::ctl::client::{ClientError, Connection, Ear};
+use crate::ctl::client::{ClientError, Connection};
 use crate::ctl::place::Place;
 use crate::ctl::protocol::command::{Command, Flag};
 use crate::ctl::protocol::reply::Line;
 use crate::ctl::protocol::request::{self, Request};
 use crate::exit::Code;
+use crate::signal::Signal;
+use crate::sys::ear::Ear;
 
 /// How much longer than `--timeout` the client waits for the manager to say that it timed out.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -32,6 +34,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// How long a manager may be silent that is asked for what it knows. It answers in the same turn of its loop:
 /// one that has not by now is stopped or stuck, and a script's health check must not hang with it.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long somebody who has pressed a key is kept waiting.
+const PROMPTLY: Duration = Duration::from_secs(1);
 
 /// Runs `lar ctl` with the arguments that follow these two words, and returns its exit code.
 pub fn run(words: Vec<OsString>) -> u8 {
@@ -87,7 +92,8 @@ fn converse(
     printer: &mut Printer,
 ) -> Result<u8, ClientError> {
     let mut connection = Connection::open(&places(arguments))?;
-    let mut ear = Ear::open().map_err(|error| connection.broken(error))?;
+    let ear = Ear::open(&[Signal::INT]);
+    let mut ear = ear.map_err(|errno| connection.broken(io::Error::from_raw_os_error(errno.0)))?;
     connection.send(line)?;
     loop {
         // Anew for each line: what a slow pager takes is not the manager's.
@@ -161,4 +167,19 @@ fn lost(request: &Request, error: &ClientError) -> u8 {
         ClientError::Silent(_) => complain(Code::TimedOut, &error.to_string()),
         _ => complain(Code::Failed, &error.to_string()),
     }
+}
+
+/// The names of services, for the shell's completion: none if a manager does not answer at once.
+fn names(arguments: &Arguments) -> Vec<String> {
+    let mut names = Vec::new();
+    let Ok(mut connection) = Connection::open(&places(arguments)) else { return names };
+    let Ok(mut ear) = Ear::open(&[Signal::INT]) else { return names };
+    connection.deadline = Instant::now().checked_add(PROMPTLY);
+    let line = request::line(&["list".to_owned()]);
+    if line.is_some_and(|line| connection.send(&line).is_ok()) {
+        while let Ok(Line::Record(fields)) = connection.next(&mut ear) {
+            names.extend(fields.text("name"));
+        }
+    }
+    names
 }

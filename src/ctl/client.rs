@@ -6,18 +6,16 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::place::{Place, bare};
 use super::protocol::reply::Line;
+use crate::exit::Errno;
+use crate::sys::ear::{Ear, Heard};
 
 /// A connection to a manager.
 #[derive(Debug)]
@@ -170,9 +168,12 @@ impl Connection {
                         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                             return Err(ClientError::Silent(self.place.clone()));
                         }
-                        let interrupted = ear.wait(&self.stream, self.deadline);
-                        if interrupted.map_err(|error| self.broken(error))? {
-                            return Err(ClientError::Interrupted);
+                        match ear.wait(Some(self.stream.as_fd()), self.deadline) {
+                            Ok(Heard::Signal(_)) => return Err(ClientError::Interrupted),
+                            Ok(_) => {}
+                            Err(Errno(number)) => {
+                                return Err(self.broken(io::Error::from_raw_os_error(number)));
+                            }
                         }
                     }
                     _ => return Err(self.broken(error)),
@@ -195,55 +196,5 @@ fn check_peer(stream: &UnixStream, place: &Place) -> Result<(), ClientError> {
     match known && peer.pid() != 0 {
         true => Ok(()),
         false => Err(ClientError::Stranger(place.clone(), peer.uid())),
-    }
-}
-
-/// Hears Ctrl-C while a reply is waited for. It is blocked from the ear's making to its end.
-#[derive(Debug)]
-pub struct Ear {
-    poll: Poll,
-    events: Events,
-    signals: SignalFd,
-}
-
-const SIGNALS: Token = Token(0);
-const SOCKET: Token = Token(1);
-
-impl Ear {
-    /// Begins to listen.
-    pub fn open() -> io::Result<Ear> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        set.thread_block()?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&set, flags)?;
-        let poll = Poll::new()?;
-        let fd = signals.as_fd().as_raw_fd();
-        poll.registry().register(&mut SourceFd(&fd), SIGNALS, Interest::READABLE)?;
-        Ok(Ear { poll, events: Events::with_capacity(4), signals })
-    }
-
-    /// Waits until `stream` can be read, or the deadline has come, or Ctrl-C was pressed: then
-    /// true.
-    fn wait(&mut self, stream: &UnixStream, deadline: Option<Instant>) -> io::Result<bool> {
-        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let fd = stream.as_raw_fd();
-        // Registered anew for each wait: an edge that came before is told again.
-        self.poll.registry().register(&mut SourceFd(&fd), SOCKET, Interest::READABLE)?;
-        let polled = self.poll.poll(&mut self.events, timeout);
-        self.poll.registry().deregister(&mut SourceFd(&fd))?;
-        match polled {
-            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
-            _ => Ok(self.signals.read_signal()?.is_some()),
-        }
-    }
-}
-
-/// From here on Ctrl-C does again what it does elsewhere.
-impl Drop for Ear {
-    fn drop(&mut self) {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        let _ = set.thread_unblock();
     }
 }
