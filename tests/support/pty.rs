@@ -75,17 +75,23 @@ impl Session {
     /// Waits until this is shown; what comes before it is passed over, and returned.
     #[track_caller]
     pub fn until(&mut self, text: &str) -> String {
-        let end = Instant::now() + DEADLINE;
+        match self.within(DEADLINE, text) {
+            Some(before) => before,
+            None => panic!("{text:?} is not shown, but {:?}", self.rest),
+        }
+    }
+
+    /// The same; `None` if it is not shown in time.
+    pub fn within(&mut self, patience: Duration, text: &str) -> Option<String> {
+        let end = Instant::now() + patience;
         loop {
             if let Some(at) = self.rest.find(text) {
                 let before = self.rest[..at].to_owned();
                 self.rest.drain(..at + text.len());
-                return before;
+                return Some(before);
             }
-            match self.shown.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => self.rest.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(error) => panic!("{text:?} is not shown ({error}), but {:?}", self.rest),
-            }
+            let bytes = self.shown.recv_timeout(end.saturating_duration_since(Instant::now()));
+            self.rest.push_str(&String::from_utf8_lossy(&bytes.ok()?));
         }
     }
 
