@@ -104,7 +104,22 @@ impl<'a> Stage<'a> {
 
     fn see(&mut self, text: &str) -> Option<String> {
         let r = self.session.within(self.scene.patience, text);
-        if r.is_none() { eprintln!("STEP {text:?}\n{}", String::from_utf8_lossy(&Command::new("ps").args(["-eo","pid,ppid,pgid,sid,tpgid,tty,stat,wchan,args"]).output().unwrap().stdout).lines().filter(|l| l.contains("pts/")).collect::<Vec<_>>().join("\n")); }
+        if r.is_none() {
+            eprintln!(
+                "STEP {text:?}\n{}",
+                String::from_utf8_lossy(
+                    &Command::new("ps")
+                        .args(["-eo", "pid,ppid,pgid,sid,tpgid,tty,stat,wchan,args"])
+                        .output()
+                        .unwrap()
+                        .stdout
+                )
+                .lines()
+                .filter(|l| l.contains("pts/"))
+                .collect::<Vec<_>>()
+                .join("\n")
+            );
+        }
         r
     }
 
