@@ -1,7 +1,9 @@
-//! lar as tini and as dumb-init, beside the real programs: each row of the tables is done with both under the same name,
+//! lar as tini and as dumb-init, beside the real programs: each row of the tables is done with both under the
+//! same name,
 //! and comes to the same, or to what lar does better.
 //!
-//! Defects are numbered as in the list of what other container inits get wrong. A row with a number has the outcome
+//! Defects are numbered as in the list of what other container inits get wrong. A row with a number has the
+//! outcome
 //! written out, and the real program must fall short of it: else the row is out of date.
 
 #[path = "personalities/dumb_init.rs"]
@@ -151,7 +153,8 @@ fn defect_06_a_signal_in_the_first_moments_is_never_lost() {
     }
 }
 
-/// Waits until lar is there as PID 1 and has blocked its signals: earlier the kernel drops what is sent to a PID 1.
+/// Waits until lar is there as PID 1 and has blocked its signals: earlier the kernel drops what is sent to a
+/// PID 1.
 fn masked(unshare: Pid) -> Pid {
     let end = Instant::now() + lar::DEADLINE;
     while Instant::now() < end {

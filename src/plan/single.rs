@@ -24,7 +24,8 @@ pub struct Single {
     pub not_executed: Option<u8>,
     /// Whether the signals of faults (SEGV, FPE…) are passed on too when somebody sends them. Else they end lar.
     pub faults: bool,
-    /// Signals after which lar stops itself, as a shell expects it of its job.
+    /// Signals after which lar stops itself, as a shell expects it of its job. With a terminal it always stops when its
+    /// program has stopped.
     pub stops: Vec<Signal>,
     /// What is done about orphans.
     pub leftovers: Leftovers,

@@ -84,8 +84,7 @@ impl Loop {
         let instances = plan.instances();
         let pipes: Box<[_]> = output.sources().map(|(_, fd)| (fd, true)).collect();
         let level = plan.event_log.level;
-        let seed = clock::wall().0 ^ (pid.0 as u64) << 40;
-        let supervisor = Supervisor::new(plan, seed);
+        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
         let this = Loop {
             // One answer to each action of an event, and what the control server adds.
             inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
@@ -204,10 +203,8 @@ fn paint(
     for service in &plan.services {
         for (number, process) in (1u32..).zip(&service.processes) {
             let instance = InstanceId(images.len() as u32);
-            let mut extra = extra(service, number, listener(listeners, listener_of, instance));
-            if plan.settings.runner.is_some() {
-                extra.clear(); // zdaemon's program finds what zdaemon was given, and no more
-            }
+            let address = listener(listeners, listener_of, instance);
+            let extra = extra(plan, service, number, address);
             let (stdout, stderr) = output.stdio(instance);
             let stdin = if plan.settings.single.is_some() { 0 } else { null };
             let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
@@ -247,12 +244,15 @@ fn listener<'a>(
 
 /// The variables that lar itself sets.
 fn extra(
+    plan: &Plan,
     service: &Service,
     number: u32,
     listener: Option<&notify::Listener>,
 ) -> Vec<(String, String)> {
     let mut extra = vec![];
-    if service.setup.session == crate::plan::Session::Own {
+    // zdaemon's program finds what zdaemon was given, and no more.
+    let zdaemon = plan.settings.runner.is_some();
+    if service.setup.session == crate::plan::Session::Own && !zdaemon {
         extra.push(("LAR_SERVICE".into(), service.name.clone()));
         extra.push(("LAR_INSTANCE".into(), number.to_string()));
     }

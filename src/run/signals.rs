@@ -19,9 +19,6 @@ use crate::time::Duration;
 /// comes later is somebody who has run out of patience, and has the services killed. No person is that quick.
 const SAME_REQUEST: Duration = Duration::from_millis(100);
 
-/// What stops a program that does nothing about it.
-const STOPS: [Signal; 4] = [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU];
-
 /// What a terminal sends to a whole process group: of keys, of a new size, of forbidden reading and writing.
 const FROM_KEYS: [Signal; 6] =
     [Signal::INT, Signal::QUIT, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::WINCH];
@@ -55,7 +52,7 @@ impl Single {
             remap: single.remap.clone(),
             stops: single.stops.clone(),
             leftovers: single.leftovers,
-            job_control: terminal && (is(Session::Given) || is(Session::Job)),
+            job_control: terminal && !is(Session::Leader),
             told_along: terminal && is(Session::Shared),
             inherited,
             restarts,
@@ -141,7 +138,7 @@ impl Loop {
         let signal = received.signal;
         let passed_on = single.rewritten(signal);
         let known = single.knows(received) && passed_on == Some(signal);
-        let stops = single.stops.contains(&signal);
+        let (stops, job_control) = (single.stops.contains(&signal), single.job_control);
         self.note(Note::Received(signal));
         // The program is gone, and somebody at the keyboard does not want to wait for the rest.
         if [Signal::INT, Signal::QUIT].contains(&signal) && self.rest.hurry() {
@@ -157,17 +154,10 @@ impl Loop {
                 self.digest();
             }
         }
-        if stops {
-            self.stop_along(received, passed_on);
-        }
-    }
-
-    /// Stops lar because its program was told to stop. With a terminal the program's own stop will do that.
-    fn stop_along(&mut self, received: &Received, passed_on: Option<Signal>) {
-        let job_control = self.single.as_ref().is_some_and(|single| single.job_control);
-        if !job_control || !passed_on.is_some_and(|signal| STOPS.contains(&signal)) {
+        // With a terminal it is the program's own stop that counts: until then it reads what is typed for the shell.
+        if stops && !job_control {
             self.note(Note::Suspending);
-            terminal::suspend_alone(received.by_kernel());
+            terminal::suspend_alone();
         }
     }
 
@@ -221,8 +211,15 @@ impl Loop {
     /// A program that was stopped from its terminal (Ctrl-Z) stops lar too, so that the shell sees it; and when the
     /// shell continues lar, the program goes on, with the terminal.
     pub(super) fn look_after_stops(&mut self) {
+        let shared = self.single.as_ref().is_some_and(|single| single.told_along);
         while let Some((pid, signal)) = reap::stopped() {
             if self.supervisor.instance(PROGRAM).pid != Some(pid) {
+                continue;
+            }
+            if shared {
+                // The shell deals with the whole group, and there is nothing to be handed over.
+                self.note(Note::Suspending);
+                terminal::suspend();
                 continue;
             }
             if [Signal::TTIN, Signal::TTOU].contains(&signal) && self.give_terminal(pid) {

@@ -113,11 +113,10 @@ pub fn suspend() -> bool {
     true
 }
 
-/// Stops ourselves and nobody else, and returns when somebody continues us. At once as PID 1, which can't be stopped;
-/// and if the stop comes from a key (`by_key`) and nobody looks after jobs, since the kernel would not have stopped
-/// such a group.
-pub fn suspend_alone(by_key: bool) {
-    if crate::sys::boot::is_pid1() || by_key && group_is_orphaned() {
+/// Stops ourselves and nobody else, and returns when somebody continues us; at once as PID 1, which
+/// can't be stopped.
+pub fn suspend_alone() {
+    if crate::sys::boot::is_pid1() {
         return;
     }
     // SAFETY: kill takes plain numbers and touches no memory.

@@ -1,16 +1,18 @@
 //! What is done at a terminal: rows in which keys are pressed.
 
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lar::{code, ended};
+use crate::lar::{DEADLINE, code, ended};
 use crate::pty::Session;
 use crate::scene::{Act, Keys, Row, Scene, namespace};
 
@@ -29,7 +31,7 @@ pub const TINI: &[Row] = &[
     better(3, "also if its input comes from elsewhere", |scene| redirected(scene, "--"), GOT),
     better(3, "the same under a shell", |scene| redirected_job(scene, "--"), GOT),
     better(4, "Ctrl-Z stops the job, and fg continues it", |scene| stop_and_go(scene, "--"), WENT),
-    better(4, "Ctrl-Z means nothing to PID 1", |scene| stop_pid_1(scene, "--"), "still here\n"),
+    better(4, "Ctrl-Z means nothing to PID 1", |scene| stop_pid_1(scene, "--"), "continued\n"),
     better(5, "a job in the background leaves the terminal", |scene| job(scene, "--"), JOB),
     better(5, "and is stopped when it reads", |scene| reading_job(scene, "--"), READ),
     same("a resize is told once", |scene| resize(scene, "--")),
@@ -48,7 +50,7 @@ pub const DUMB_INIT: &[Row] = &[
     same("with -c that is nothing new", |scene| redirected_job(scene, "-c")),
     same("Ctrl-Z stops the job, and fg continues it", |scene| stop_and_go(scene, "--")),
     same("with -c as well", |scene| stop_and_go(scene, "-c")),
-    better(4, "Ctrl-Z means nothing to PID 1", |scene| stop_pid_1(scene, "--"), "still here\n"),
+    better(4, "Ctrl-Z means nothing to PID 1", |scene| stop_pid_1(scene, "--"), "continued\n"),
     same("a job in the background leaves the terminal", |scene| job(scene, "--")),
     better(5, "and is stopped when it reads", |scene| reading_job(scene, "--"), READ),
     same("with -c as well", |scene| reading_job(scene, "-c")),
@@ -103,24 +105,7 @@ impl<'a> Stage<'a> {
     }
 
     fn see(&mut self, text: &str) -> Option<String> {
-        let r = self.session.within(self.scene.patience, text);
-        if r.is_none() {
-            eprintln!(
-                "STEP {text:?}\n{}",
-                String::from_utf8_lossy(
-                    &Command::new("ps")
-                        .args(["-eo", "pid,ppid,pgid,sid,tpgid,tty,stat,wchan,args"])
-                        .output()
-                        .unwrap()
-                        .stdout
-                )
-                .lines()
-                .filter(|l| l.contains("pts/"))
-                .collect::<Vec<_>>()
-                .join("\n")
-            );
-        }
-        r
+        self.session.within(self.scene.patience, text)
     }
 
     /// The shell's only child.
@@ -131,7 +116,17 @@ impl<'a> Stage<'a> {
         children.split_whitespace().next()?.parse().ok().map(Pid::from_raw)
     }
 
-    /// A key is pressed ten times, each time the program has said that it knows of the last. How often it has said so.
+    /// Waits until the program itself has stopped. Under dumb-init that may come after the shell has seen its
+    /// job stop, and
+    /// until then the program reads what is typed for the shell.
+    fn stopped(&self) -> Option<()> {
+        let job = self.job()?;
+        let children = std::fs::read_to_string(format!("/proc/{job}/task/{job}/children")).ok()?;
+        until_stopped(children.split_whitespace().next()?)
+    }
+
+    /// A key is pressed ten times, each time the program has said that it knows of the last. How often it has
+    /// said so.
     fn ten_times(
         &mut self,
         name: &str,
@@ -146,6 +141,15 @@ impl<'a> Stage<'a> {
         let rest = self.see("code 3\r\n")?;
         Some(format!("10 times, and {} more\n", rest.matches(name).count()))
     }
+}
+
+fn until_stopped(pid: impl Display) -> Option<()> {
+    let status = format!("/proc/{pid}/status");
+    let end = Instant::now() + DEADLINE;
+    while !std::fs::read_to_string(&status).ok()?.contains("State:\tT") {
+        (Instant::now() < end).then_some(())?;
+    }
+    Some(())
 }
 
 fn has_terminal(scene: &Scene, option: &str) -> Option<String> {
@@ -193,6 +197,7 @@ fn stop_and_go(scene: &Scene, option: &str) -> Option<String> {
         stage.see(&format!("got line {round}\r\n"))?;
         stage.session.press("\x1a");
         stage.see("Stopped")?;
+        stage.stopped()?;
         stage.line("echo shell''-lives");
         stage.see("shell-lives\r\n")?;
         stage.line("fg");
@@ -206,13 +211,12 @@ fn stop_and_go(scene: &Scene, option: &str) -> Option<String> {
 }
 
 fn stop_pid_1(scene: &Scene, option: &str) -> Option<String> {
-    let Some(_) = namespace() else { return Some("still here\n".into()) };
-    let mut stage = Stage::leader(scene, &format!("{{ns}} {{init}} {option} bash -c '{ECHO}'"));
+    let Some(_) = namespace() else { return Some("continued\n".into()) };
+    let mut stage = Stage::leader(scene, &format!("{{ns}} {{init}} {option} ./reporter CONT"));
     stage.see("up\r\n")?;
     stage.session.press("\x1a");
-    stage.line("hello");
-    stage.see("got hello\r\n")?;
-    Some("still here\n".into())
+    stage.see("CONT\r\n")?;
+    Some("continued\n".into())
 }
 
 fn job(scene: &Scene, option: &str) -> Option<String> {
@@ -251,15 +255,15 @@ fn make_wide(session: &Session, columns: u32) {
     assert!(Command::new("stty").args(words).status().unwrap().success());
 }
 
-/// With -c the kernel tells init and program of a key. How often the program hears of it: init is held until it has
+/// With -c the kernel tells init and program of a key. How often the program hears of it: init is held until
+/// it has
 /// heard the kernel's.
 fn key_to_all(scene: &Scene, name: &str) -> Option<String> {
     let mut stage = Stage::leader(scene, "{init} -c ./reporter");
     stage.see("up\r\n")?;
     let init = stage.session.pid();
     kill(init, Signal::SIGSTOP).ok()?;
-    let held = format!("/proc/{init}/status");
-    while !std::fs::read_to_string(&held).ok()?.contains("State:\tT") {}
+    until_stopped(init)?;
     match name {
         "INT" => stage.session.press("\x03"),
         _ => make_wide(&stage.session, 101),
@@ -283,7 +287,8 @@ fn hang_up(scene: &Scene, option: &str) -> Option<String> {
     // Closed at every exec, or somebody else would hold the terminal's other end.
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let mut keys = posix_openpt(flags).ok()?;
-    (grantpt(&keys).ok()?, unlockpt(&keys).ok()?);
+    grantpt(&keys).ok()?;
+    unlockpt(&keys).ok()?;
     let mut slave = OpenOptions::new();
     let slave = slave.read(true).write(true).custom_flags(flags.bits());
     let slave = slave.open(ptsname_r(&keys).ok()?).ok()?;

@@ -120,7 +120,8 @@ pub struct Scene {
     pub patience: Duration,
 }
 
-/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear` shows
+/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear`
+/// shows
 /// another one, `tell` sends the init a signal, `finish` shows its exit code.
 const PRELUDE: &str = r#"ulimit -c 0
 begin() { mkfifo said; exec 5<>said; "$@" >said 5>&- & pid=$!; hear; }
@@ -133,13 +134,14 @@ in_state() { until grep -q "^State:.$2" "/proc/$1/status"; do :; done; }
 
 /// Programs that rows run, by their names.
 const PROGRAMS: [(&str, &str); 4] = [
-    // Says which signals it gets, and ends with 3 on TERM. It polls, since perl runs a handler only between two steps; and
+    // Says which signals it gets (those of its arguments, or all), and ends with 3 on TERM. It polls, since
+    // perl runs a handler only between two steps; and
     // it prints without a buffer, which a handler amid another one's print would print again.
     (
         "reporter",
         r#"#!/usr/bin/perl
 use POSIX;
-for my $name (grep { !/^(KILL|STOP|CHLD|CLD|NUM3[23])$/ } keys %SIG) {
+for my $name (@ARGV ? @ARGV : grep { !/^(KILL|STOP|CHLD|CLD|NUM3[23])$/ } keys %SIG) {
     $SIG{$name} = sub { syswrite STDOUT, "$_[0]\n"; exit 3 if $_[0] eq "TERM" };
 }
 sigprocmask(SIG_SETMASK, POSIX::SigSet->new);
@@ -225,7 +227,8 @@ impl Scene {
         self.dir.fill(&script.replace("{init}", &self.init()))
     }
 
-    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind may hold
+    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind
+    /// may hold
     /// them open.
     fn script(&self, script: &str) -> String {
         let mut command = Command::new("bash");

@@ -21,7 +21,8 @@ pub const OPTIONS: &[Row] = &[
     same("an option without its value", "{init} -e >out 2>err; echo $?; cat out; head -n 1 err"),
     same(
         "help",
-        "{init} -h 2>err >out; echo $?; cat err; grep -oE '^  -[-a-z]+' out; grep -o '^  TINI[A-Z_]*' out | sort",
+        "{init} -h 2>err >out; echo $?; cat err; grep -oE '^  -[-a-z]+' out; \
+         grep -o '^  TINI[A-Z_]*' out | sort",
     ),
     same("the licence", "{init} -l >out; echo $?; grep -c MIT out"),
     same(
@@ -131,7 +132,8 @@ pub const ENDS: &[Row] = &[
     ),
     same(
         "what is left of the group is left alone",
-        "begin {init} -s ./members; kill -KILL $(child); finish; tell USR1 $(cat member); hear; tell KILL $(cat member)",
+        "begin {init} -s ./members; kill -KILL $(child); finish; tell USR1 $(cat member); hear; \
+         tell KILL $(cat member)",
     ),
 ];
 
@@ -182,33 +184,43 @@ pub const SIGNALS: &[Row] = &[
     same(
         "all but the special ones are passed on",
         "begin {init} -s ./reporter
-         for n in 1 2 3 10 12 13 14 16 18 20 23 24 25 26 27 28 29 30 34 35 50 64 15; do tell $n; hear; done; finish",
+         for n in 1 2 3 10 12 13 14 16 18 20 23 24 25 26 27 28 29 30 34 35 50 64 15; do tell $n; hear; \
+         done; finish",
     ),
-    same("those of terminals are not", "begin {init} -s ./reporter; tell TTIN; tell TTOU; tell USR1; hear; tell TERM; hear; finish"),
-    same("those of faults end init", "for n in 4 5 6 7 8 11 31; do begin {init} -s ./reporter; tell $n; finish; rm said; done"),
+    same("those of terminals are not", "begin {init} -s ./reporter; tell TTIN; tell TTOU; tell USR1; \
+         hear; tell TERM; hear; finish"),
+    same("those of faults end init", "for n in 4 5 6 7 8 11 31; do begin {init} -s ./reporter; tell $n; \
+         finish; rm said; done"),
     same("KILL ends init", "begin {init} -s ./reporter; tell KILL; finish"),
-    same("only the program is told", "begin {init} -s ./members; tell USR1; hear; tell USR2 $(cat member); hear; tell TERM; hear; finish
+    same("only the program is told", "begin {init} -s ./members; tell USR1; hear; \
+         tell USR2 $(cat member); hear; tell TERM; hear; finish
         tell TERM $(cat member); hear"),
-    same("the group is told", "begin {init} -sg ./members; tell USR1; { hear; hear; } | sort; tell TERM; { hear; hear; } | sort; finish"),
-    same("the group is told by a variable", "TINI_KILL_PROCESS_GROUP= begin {init} -s ./members; tell USR1; { hear; hear; } | sort
+    same("the group is told", "begin {init} -sg ./members; tell USR1; { hear; hear; } | sort; tell TERM; \
+         { hear; hear; } | sort; finish"),
+    same("the group is told by a variable", "TINI_KILL_PROCESS_GROUP= begin {init} -s ./members; \
+         tell USR1; { hear; hear; } | sort
         tell TERM; { hear; hear; } | sort; finish"),
     same(
         "a stop stops the program and not init",
-        "begin {init} -s -- sh -c 'echo up; exec sleep 1000'; child=$(child); tell TSTP; in_state $child T; in_state $pid S
+        "begin {init} -s -- sh -c 'echo up; exec sleep 1000'; child=$(child); tell TSTP; \
+         in_state $child T; in_state $pid S
          tell TERM; tell CONT; finish",
     ),
     same(
         "the parent's death is a signal",
-        "mkfifo said; exec 5<>said; sh -c '{init} -s -p SIGUSR1 ./reporter >said 5>&- & echo $! >init; exec sleep 1000' 5>&- & sh=$!; disown
+        "mkfifo said; exec 5<>said; sh -c '{init} -s -p SIGUSR1 ./reporter >said 5>&- & echo $! >init; \
+         exec sleep 1000' 5>&- & sh=$!; disown
          hear; until [ -s init ]; do :; done; tell KILL $sh; hear; tell TERM $(cat init); hear",
     ),
 ];
 
 /// As PID 1.
 pub const PID_1: &[Row] = &[
-    same("exit codes", "{ns} {init} -- sh -c 'echo $PPID; exit 7'; echo $?; {ns} {init} -- sh -c 'kill -KILL $$'; echo $?; {ns} {init} nothing"),
+    same("exit codes", "{ns} {init} -- sh -c 'echo $PPID; exit 7'; echo $?; \
+         {ns} {init} -- sh -c 'kill -KILL $$'; echo $?; {ns} {init} nothing"),
     same("orphans come by themselves", "{ns} {init} {dir}/orphan"),
-    same("signals are passed on", "{ns} {init} -- sh -c 'trap \"exit 9\" TERM; kill -TERM 1; while :; do :; done'"),
+    same("signals are passed on", "{ns} {init} -- sh -c 'trap \"exit 9\" TERM; kill -TERM 1; while :; \
+         do :; done'"),
     same("faults are not", "{ns} {init} -- sh -c 'kill -SEGV 1; kill -FPE 1; kill -TTIN 1; exit 4'"),
     better(
         10,

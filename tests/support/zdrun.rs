@@ -56,3 +56,14 @@ pub fn value(status: &str, key: &str) -> Option<String> {
     let line = |line: &str| Some(line.strip_prefix(key)?.strip_prefix('=')?.to_owned());
     status.lines().find_map(line)
 }
+
+/// Waits for the end of the manager in `dir`, which is nobody's child here: its connections are closed last of all.
+#[track_caller]
+pub fn gone(dir: &Scratch) {
+    use std::io::{Read, Write};
+    let Ok(mut client) = std::os::unix::net::UnixStream::connect(dir.at("s")) else { return };
+    client.set_read_timeout(Some(crate::lar::DEADLINE)).unwrap();
+    let _ = client.write_all(b"lar1 events\n");
+    let _ = client.read_to_end(&mut Vec::new());
+    assert!(!dir.at("s").exists());
+}

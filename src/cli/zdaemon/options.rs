@@ -84,8 +84,11 @@ enum Key {
     Interactive,
 }
 
+/// An option: its letter, its name, and whether a value belongs to it.
+type Known = (Key, Option<char>, &'static str, bool);
+
 /// The last four are the client's only.
-const OPTIONS: [(Key, Option<char>, &str, bool); 18] = [
+static OPTIONS: [Known; 18] = [
     (Key::Help, Some('h'), "help", false),
     (Key::Version, None, "version", false),
     (Key::Configure, Some('C'), "configure", true),
@@ -106,20 +109,32 @@ const OPTIONS: [(Key, Option<char>, &str, bool); 18] = [
     (Key::Interactive, Some('i'), "interactive", false),
 ];
 
+impl Role {
+    fn options(self) -> &'static [Known] {
+        match self {
+            Role::Client => &OPTIONS,
+            Role::Manager => &OPTIONS[..14],
+        }
+    }
+}
+
+fn specs(known: &[Known]) -> Vec<Spec> {
+    known.iter().map(|&(_, short, long, takes)| Spec { short, long, takes }).collect()
+}
+
+/// What [`Options::glance`] sees.
+pub(super) struct Glance {
+    /// Whether a file is named.
+    pub(super) file: bool,
+    /// Whether there are words behind the options.
+    pub(super) words: bool,
+}
+
 impl Options {
     /// Reads the words behind the program's name, and the file that they name.
     pub(super) fn read(role: Role, words: &[String]) -> Result<Options, Stop> {
-        let known = match role {
-            Role::Client => &OPTIONS[..],
-            Role::Manager => &OPTIONS[..14],
-        };
-        let spec = |&(_, short, long, takes): &(Key, Option<char>, &'static str, bool)| Spec {
-            short,
-            long,
-            takes,
-        };
-        let specs: Vec<Spec> = known.iter().map(spec).collect();
-        let (given, words) = getopt::parse(words, &specs)?;
+        let known = role.options();
+        let (given, words) = getopt::parse(words, &specs(known))?;
         let mut options = Options::none(words);
         for given in &given {
             options.take(role, known[given.which].0, given)?;
@@ -138,6 +153,14 @@ impl Options {
         options.runner = options.typed.clone().over(&file);
         options.check(role)?;
         Ok(options)
+    }
+
+    /// What a client's command line is about, without what its values mean.
+    pub(super) fn glance(words: &[String]) -> Result<Glance, Stop> {
+        let known = Role::Client.options();
+        let (given, words) = getopt::parse(words, &specs(known))?;
+        let file = given.iter().any(|it| known[it.which].0 == Key::Configure);
+        Ok(Glance { file, words: !words.is_empty() })
     }
 
     fn none(words: Vec<String>) -> Options {

@@ -130,19 +130,7 @@ fn system(client: &Client, line: &str) -> Result<(), Interrupted> {
 
 /// Reads the options anew, the file with them. The words behind the options were for the beginning.
 fn reload(client: &mut Client, argument: &str) {
-    let mut words = client.line.clone();
-    if !argument.is_empty() {
-        let file = client.options.config.iter().flat_map(|name| ["-C".to_owned(), name.clone()]);
-        words = file.chain(argument.split_whitespace().map(str::to_owned)).collect();
-    }
-    let read = Options::read(Role::Client, &words).and_then(|read| {
-        let stray = !argument.is_empty() && !read.words.is_empty();
-        match stray {
-            true => Err(Stop::Wrong("positional arguments are not supported".into())),
-            false => Ok(read),
-        }
-    });
-    match read {
+    match reread(client, argument) {
         Ok(options) => {
             for (name, value) in &options.environment {
                 variables::set(name, value);
@@ -158,6 +146,22 @@ fn reload(client: &mut Client, argument: &str) {
             say("Configuration not reloaded");
         }
     }
+}
+
+/// With words, these are instead of the command line, but for its file unless they name another.
+fn reread(client: &Client, argument: &str) -> Result<Options, Stop> {
+    if argument.is_empty() {
+        return Options::read(Role::Client, &client.line);
+    }
+    let mut words: Vec<String> = argument.split_whitespace().map(str::to_owned).collect();
+    let glance = Options::glance(&words)?;
+    if glance.words {
+        return Err(Stop::Wrong("positional arguments are not supported".into()));
+    }
+    if let (false, Some(name)) = (glance.file, &client.options.config) {
+        words.splice(..0, ["-C".to_owned(), name.clone()]);
+    }
+    Options::read(Role::Client, &words)
 }
 
 #[cfg(test)]

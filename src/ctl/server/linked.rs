@@ -1,7 +1,9 @@
-//! zdaemon's way to a socket: it is made under another name, then given its own by a hard link, which only one can
+//! zdaemon's way to a socket: it is made under another name, then given its own by a hard link, which only
+//! one can
 //! make. So two managers, lar's or zdaemon's, respect each other, and nothing stays beside the socket.
 //!
-//! What zdaemon leaves open is the removal of a dead manager's socket: of two that find it dead, the slower one may
+//! What zdaemon leaves open is the removal of a dead manager's socket: of two that find it dead, the slower
+//! one may
 //! remove the socket of the quicker. Here the directory is locked meanwhile, which keeps out another lar.
 
 use std::fs::{self, File, Permissions};
@@ -17,9 +19,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket
 use super::listen::{BindError, Bound, call, remove_stale};
 use crate::ctl::place::Place;
 
-/// How often a lock of the directory is tried, and how long lar waits in between: whoever else holds it longer is
-/// no manager that starts.
-const TRIES: (u32, std::time::Duration) = (50, std::time::Duration::from_millis(10));
+/// How often a lock of the directory is tried, and how many milliseconds lar waits in between. Nothing tells
+/// that a lock is free but
+/// flock(2), and that has no time limit: anybody could keep a manager from starting for ever.
+const TRIES: (u32, u8) = (50, 10);
 
 /// How long a manager that is there may take to say how it is.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -124,7 +127,7 @@ fn lock_directory(path: &Path) -> Option<Flock<File>> {
             Err((same, nix::Error::EWOULDBLOCK)) => file = same,
             Err(_) => return None,
         }
-        std::thread::sleep(TRIES.1);
+        let _ = nix::poll::poll(&mut [], TRIES.1); // nothing to be told of: this waits
     }
     None
 }
