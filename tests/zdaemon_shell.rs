@@ -178,7 +178,7 @@ fn a_line_can_be_edited_completed_and_called_back() {
     session.press("show x\x15help r\t\t");
     session.until("reload  reopen_transcript  restart\r\n");
     session.press("\x03");
-    session.until("^C\r\n\rzdaemon> ");
+    session.until("^C\r\n\r\x1b[Kzdaemon> ");
     session.press("\x1b[A\x0c");
     session.until("zdaemon> reopen_transcript");
     session.press("\x15wörter\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x08\x1b[Fe\r");
@@ -195,13 +195,13 @@ fn ctrl_c_ends_the_waiting_and_not_the_shell() {
     session.press("stop\r");
     session.until(". ");
     session.press("\x03");
-    session.until("\r\n\rzdaemon> ");
+    session.until("\r\n\r\x1b[Kzdaemon> ");
     session.press("fg\r");
     session.until("please stop it first.\r\n");
     session.press("!sleep 1000\r");
     session.until("\r\n");
     session.press("\x03");
-    session.until("\r\n\rzdaemon> ");
+    session.until("\r\n\r\x1b[Kzdaemon> ");
     session.press("quit\r");
     session.until("still running\r\n");
     assert!(session.end().success());

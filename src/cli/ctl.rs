@@ -108,6 +108,9 @@ fn converse(
                 let _ = printer.finish(None);
                 if request.command == Command::Shutdown && request.wait {
                     connection.drain(&mut ear)?;
+                    // Closed by our exit and not before: PID 1 takes along who is still there when its clients
+                    // have closed.
+                    std::mem::forget(connection);
                 }
                 return Ok(Code::Done as u8);
             }

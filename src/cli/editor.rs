@@ -14,7 +14,7 @@ use buffer::{Buffer, History};
 use keys::{Decoder, Key};
 
 use crate::signal::Signal;
-use crate::sys::ear::{Ear, Heard};
+use crate::sys::ear::{self, Ear, Heard};
 use crate::sys::raw::{self, Raw};
 
 /// What has been typed.
@@ -73,6 +73,7 @@ impl Editor {
         let mut buffer = Buffer::default();
         let mut decoder = Decoder::default();
         self.history.begin();
+        ear::outlive(S::INT).map_err(raised)?;
         let mut terminal = Terminal::enter(prompt)?;
         let heard = [S::TERM, S::HUP, S::INT, S::QUIT, S::WINCH, S::CONT];
         let mut ear = Ear::open(&heard).map_err(raised)?;
@@ -217,7 +218,12 @@ impl Terminal<'_> {
         // The last column is left free: a cursor behind it would be in the next row.
         let (shown, cursor) = buffer.window(raw::columns().saturating_sub(prompt + 1));
         let column = prompt + cursor;
-        write(&format!("\r{}{shown}\x1b[K\r\x1b[{column}C", self.prompt))
+        write(&format!("\r\x1b[K{}{shown}", self.prompt))?;
+        match column < prompt + shown.chars().count() {
+            true => write(&format!("\r\x1b[{column}C")),
+            // The prompt is the last thing that is shown, for those who wait for it.
+            false => Ok(()),
+        }
     }
 
     fn clear(&self) -> io::Result<()> {
@@ -229,7 +235,9 @@ impl Terminal<'_> {
         write(&format!("\r\n{}\n", choices.join("  ")))
     }
 
-    fn leave(self, text: &str, typed: Typed) -> io::Result<Typed> {
+    /// Only a terminal that has been given back takes Ctrl-C for a signal, so that comes before the line's end.
+    fn leave(mut self, text: &str, typed: Typed) -> io::Result<Typed> {
+        self.give_back();
         write(text)?;
         Ok(typed)
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::exit::{Errno, Pid};
@@ -76,6 +76,18 @@ impl Ear {
         let sender = i32::try_from(info.ssi_pid).ok().filter(|&pid| pid > 0).map(Pid);
         Some(Received { signal, sender, code: info.ssi_code })
     }
+}
+
+/// Makes a signal harmless for us also when nobody listens: between two lines of a shell, say. Not by ignoring it, since
+/// programs that we run would go on ignoring it. EINVAL for those that can't be caught.
+pub fn outlive(signal: Signal) -> Result<(), Errno> {
+    extern "C" fn shrug(_: libc::c_int) {}
+    let handler = SigHandler::Handler(shrug);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    let signal = signal.number().try_into()?;
+    // SAFETY: the handler does nothing, so it may interrupt whatever it likes.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
 }
 
 /// Up to a minute; who waits for longer waits again.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,11 @@ pub(super) fn attend(mut child: Child, forward: bool) -> Result<bool, Interrupte
     }
     let mut ear = listen(&signals)?;
     let mut typed = false;
-    while matches!(child.try_wait(), Ok(None)) {
+    let status = loop {
+        match child.try_wait() {
+            Ok(None) => {}
+            end => break end.ok().flatten(),
+        }
         // A stopped child says SIGCHLD too; the loop looks again.
         let Ok(Heard::Signal(heard)) = ear.wait(None, None) else { continue };
         typed |= heard.signal == Signal::INT;
@@ -119,8 +123,10 @@ pub(super) fn attend(mut child: Child, forward: bool) -> Result<bool, Interrupte
             // Not reaped yet, so the number is the child's; it may have ended, which is fine.
             let _ = nix::sys::signal::kill(pid, signal);
         }
-    }
-    Ok(typed)
+    };
+    // It may have been pressed before anybody listened here.
+    let died = status.and_then(|status| status.signal()) == Some(Signal::INT.number());
+    Ok(typed || died)
 }
 
 /// lar, as the manager of these options' program and `extra` words.
