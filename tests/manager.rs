@@ -210,10 +210,12 @@ fn instances_and_groups_are_named_one_by_one() {
     lar.ask("stop shop:*").expect(0);
     lar.wait("shop:*=stopped cron=running");
     lar.ask("start shop:web").expect(0);
-    let arguments = |name: &str| {
-        std::fs::read(format!("/proc/{}/cmdline", lar.pid_of(name))).map(String::from_utf8)
-    };
-    assert_eq!(arguments("shop:web@3").unwrap().unwrap(), "sleep\x001003\0");
+    let path = format!("/proc/{}/cmdline", lar.pid_of("shop:web@3"));
+    // The kernel lets lar go on a moment before the program's arguments are in place.
+    let arguments = || std::fs::read_to_string(&path).unwrap();
+    let end = std::time::Instant::now() + lar::DEADLINE;
+    while arguments().is_empty() && std::time::Instant::now() < end {}
+    assert_eq!(arguments(), "sleep\x001003\0");
     assert_eq!(lar.shut_down(), 0);
 }
 
