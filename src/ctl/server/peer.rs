@@ -18,8 +18,9 @@ use crate::time::{Duration, Instant};
 /// KiB.
 pub const OUTPUT: usize = 16 * 1024;
 
-/// How long a client that was cut off may take to read the reason.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a client that was cut off may take to read the reason: it may have been stopped by Ctrl-Z. It costs no more
+/// than any other client that is silent.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Bytes read from one client in one turn of the loop.
 const CHUNK: usize = 4096;
