@@ -5,12 +5,18 @@ const LONGEST: usize = 64;
 
 /// The candidate that is nearest to `word`, case aside, if it is near enough to be a slip of the fingers.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    among(word, &mut known.into_iter())
+}
+
+/// Compiled once, and not for each kind of list: nobody is in a hurry who has made a mistake.
+#[inline(never)]
+fn among<'a>(word: &str, known: &mut dyn Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     if word.len() > LONGEST {
         return None;
     }
     let allowed = (word.len() / 3).clamp(1, 4);
-    let near = known.into_iter().filter_map(|name| {
+    let near = known.filter_map(|name| {
         let letters: Vec<char> = name.to_lowercase().chars().collect();
         let close = letters.len() <= LONGEST && letters.len().abs_diff(word.len()) <= allowed;
         let distance = if close { distance(&word, &letters) } else { usize::MAX };
@@ -40,7 +46,10 @@ fn distance(a: &[char], b: &[char]) -> usize {
 
 /// `a, b and c`.
 pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
+    enumerate(&names.collect::<Vec<&str>>())
+}
+
+fn enumerate(names: &[&str]) -> String {
     match names.split_last() {
         Some((last, [])) => format!("`{last}`"),
         Some((last, rest)) => format!("`{}` and `{last}`", rest.join("`, `")),

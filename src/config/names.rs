@@ -14,7 +14,7 @@ pub(super) fn check(name: &str) -> Result<(), Wrong> {
     if let Some((at, bad)) = name.char_indices().find(|(_, c)| !allowed(*c)) {
         let wrong = Wrong::new(format!("a name can't hold `{bad}`"));
         let wrong = wrong.hint("letters, digits, `_`, `.`, `-`, and one `:` after a group's name");
-        return Err(Wrong { at: Some(at), ..wrong });
+        return Err(wrong.at(at));
     }
     let (group, member) = name.split_once(':').unwrap_or(("group", name));
     if group.is_empty() || member.is_empty() || member.contains(':') {

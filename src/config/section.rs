@@ -134,22 +134,60 @@ impl<'a> Values<'a, '_> {
         key: &str,
         parse: impl Fn(&mut Cursor) -> Result<T, Wrong>,
     ) -> Option<T> {
+        let mut cursor = self.cursor(key)?;
+        let read = parse(&mut cursor);
+        self.finish(key, cursor, read)
+    }
+
+    fn finish<T>(&mut self, key: &str, cursor: Cursor, read: Result<T, Wrong>) -> Option<T> {
+        match read {
+            Ok(value) => self.at_end(key, cursor).then_some(value),
+            Err(wrong) => {
+                self.misread(key, cursor, wrong);
+                None
+            }
+        }
+    }
+
+    // What does not depend on the value's type stands apart: the rest is compiled once for each key.
+
+    #[inline(never)]
+    fn cursor(&mut self, key: &str) -> Option<Cursor> {
         let tokens = self.tokens(key)?;
         let last = self.all(key).pop()?;
-        let mut cursor = Cursor::new(tokens, last.at(last.value.len()));
-        let read = parse(&mut cursor);
-        let wrong = match read {
-            Ok(value) => match cursor.take() {
-                None => return Some(value),
-                Some(more) if more.starts_with('#') => Wrong::new(format!("unexpected `{more}`"))
-                    .hint("a comment stands on a line of its own"),
-                Some(more) => Wrong::new(format!("unexpected `{more}`")),
-            },
-            Err(wrong) => wrong,
+        Some(Cursor::new(tokens, last.at(last.value.len())))
+    }
+
+    /// The first word of a key; that there is none is reported.
+    #[inline(never)]
+    fn one(&mut self, key: &str) -> Option<(String, Cursor)> {
+        let mut cursor = self.cursor(key)?;
+        match cursor.want("a value") {
+            Ok(word) => Some((word, cursor)),
+            Err(wrong) => {
+                self.misread(key, cursor, wrong);
+                None
+            }
+        }
+    }
+
+    /// Whether all words have been read; else what is there too much is reported.
+    #[inline(never)]
+    fn at_end(&mut self, key: &str, mut cursor: Cursor) -> bool {
+        let Some(more) = cursor.take() else { return true };
+        let wrong = Wrong::new(format!("unexpected `{more}`"));
+        let wrong = match more.starts_with('#') {
+            true => wrong.hint("a comment stands on a line of its own"),
+            false => wrong,
         };
+        self.misread(key, cursor, wrong);
+        false
+    }
+
+    #[inline(never)]
+    fn misread(&mut self, key: &str, cursor: Cursor, wrong: Wrong) {
         wrong.report(&cursor.spot, self.report);
         self.report.hint(keys::find(self.kind, key).map_or(String::new(), keys::usage));
-        None
     }
 
     /// The value of a key that is one word.
@@ -158,7 +196,8 @@ impl<'a> Values<'a, '_> {
         key: &str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<T> {
-        self.read(key, |cursor| cursor.read("a value", &parse))
+        let (word, cursor) = self.one(key)?;
+        self.finish(key, cursor, parse(&word))
     }
 
     /// Puts the value of a key that is one word into `place`, which keeps what it has if there is none.
@@ -212,7 +251,7 @@ pub(super) fn tokens_of(entry: &Entry, scope: &Scope, report: &mut Report) -> Op
             _ => Wrong::new(format!("this {sign} is never closed"))
                 .hint(format!("a plain {sign} is written \\{sign}")),
         };
-        Wrong { at: Some(at), ..wrong }
+        wrong.at(at)
     });
     let split = entry.good(split, report)?;
     let mut tokens = Vec::with_capacity(split.len());

@@ -202,9 +202,9 @@ fn limit(word: &str, bytes: bool) -> Result<(Option<u64>, Option<u64>), Wrong> {
     let one = |word: &str| match word {
         "unlimited" | "infinity" => Ok(None),
         _ if bytes => value::size(word).map(Some),
-        _ => value::number(word, 0, u64::MAX)
-            .map(Some)
-            .map_err(|wrong| Wrong::new(wrong.message).hint("a number, SOFT:HARD, or `unlimited`")),
+        _ => value::number(word, 0, u64::MAX).map(Some).map_err(|wrong| {
+            Wrong::new(&*wrong.message).hint("a number, SOFT:HARD, or `unlimited`")
+        }),
     };
     let Some((soft, hard)) = word.split_once(':') else {
         let both = one(word)?;

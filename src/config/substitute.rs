@@ -62,7 +62,7 @@ impl Pass<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once(self.sign) {
             let at = text.len() - rest.len() + before.len();
-            let here = |wrong| Wrong { at: Some(at), ..wrong };
+            let here = |wrong: Wrong| wrong.at(at);
             made.push_str(before);
             let (value, used) = match self.sign {
                 '%' => self.percent(after).map_err(here)?,

@@ -6,9 +6,13 @@ use crate::nearest;
 use crate::signal::Signal;
 use crate::time::Duration;
 
-/// What is wrong with a value.
+/// What is wrong with a value. In a box: it is rare, and every value's reader hands it on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct Wrong(Box<Details>);
+
+/// What there is to say of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Details {
     /// The byte of the text it is about, if it is about a part of it.
     pub(super) at: Option<usize>,
     pub(super) message: String,
@@ -19,17 +23,24 @@ pub(super) struct Wrong {
 
 impl Wrong {
     pub(super) fn new(message: impl Into<String>) -> Wrong {
-        Wrong { at: None, message: message.into(), hint: None, zconfig: None }
+        Wrong(Box::new(Details { message: message.into(), ..Details::default() }))
     }
 
     /// Adds what ZConfig says of it.
-    pub(super) fn zconfig(self, message: impl Into<String>) -> Wrong {
-        Wrong { zconfig: Some(message.into()), ..self }
+    pub(super) fn zconfig(mut self, message: impl Into<String>) -> Wrong {
+        self.0.zconfig = Some(message.into());
+        self
+    }
+
+    /// Adds the byte that it is about.
+    pub(super) fn at(mut self, at: usize) -> Wrong {
+        self.0.at = Some(at);
+        self
     }
 
     /// Adds a hint, if it has none yet.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Wrong {
-        self.hint.get_or_insert_with(|| hint.into());
+        self.0.hint.get_or_insert_with(|| hint.into());
         self
     }
 
@@ -43,10 +54,18 @@ impl Wrong {
 
     /// Reports it at `spot`.
     pub(super) fn report(self, spot: &Spot, report: &mut Report) {
-        report.error(spot, self.message);
-        if let Some(hint) = self.hint {
+        report.error(spot, self.0.message);
+        if let Some(hint) = self.0.hint {
             report.hint(hint);
         }
+    }
+}
+
+impl std::ops::Deref for Wrong {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
     }
 }
 
@@ -89,9 +108,9 @@ pub(super) fn time(word: &str) -> Result<Duration, Wrong> {
 
 /// A time as a configuration file has it, for the options of a command line; else what is wrong with it.
 pub fn duration(word: &str) -> Result<Duration, String> {
-    time(word).map_err(|wrong| match wrong.hint {
+    time(word).map_err(|wrong| match &wrong.hint {
         Some(hint) => format!("{}: {hint}", wrong.message),
-        None => wrong.message,
+        None => wrong.message.clone(),
     })
 }
 
@@ -178,11 +197,15 @@ pub(super) fn boolean(word: &str) -> Result<bool, Wrong> {
 /// One of a few words.
 pub(super) fn choice<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
     let found = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names = || choices.iter().map(|(name, _)| *name);
-        let message = format!("`{word}` is none of {}", nearest::list(names()));
-        Wrong::new(message).near(word, names())
-    })
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| no_choice(word, &choices.iter().map(|(name, _)| *name).collect::<Vec<_>>()))
+}
+
+#[inline(never)]
+fn no_choice(word: &str, names: &[&str]) -> Wrong {
+    let message = format!("`{word}` is none of {}", nearest::list(names.iter().copied()));
+    Wrong::new(message).near(word, names.iter().copied())
 }
 
 /// The word that [`choice`] reads as `value`: the first of those that mean it.
