@@ -26,6 +26,9 @@ usage:
   lar [OPTIONS] -- PROGRAM [ARGS]    run one program: pass signals on, reap orphans, end as it does
   lar -C FILE [--daemon]             supervise the services of a file
   lar run 'NAME: COMMAND'...         supervise several commands without a file
+  lar run -f Procfile [-c web=2] [-e ENVFILE] [-d ROOT] [-p PORT] [NAME...]
+                                     the same for a Procfile and its .env
+  lar config --from-procfile [FILE]  print that as a file for -C
   lar ctl [VERB [NAME...]]           look at and steer a running manager
   lar check FILE                     look for errors in a file
   lar zdaemon|tini|dumb-init ...     stand in for that program; so does a link to lar that is called so
@@ -81,10 +84,13 @@ pub fn main() -> u8 {
             print(&format!("lar {}\n", env!("CARGO_PKG_VERSION")))
         }
         Some(word) if word.starts_with('-') => single::main(args),
-        Some("run" | "check") if args.get(1).is_some_and(|it| it == "-h" || it == "--help") => {
+        Some("run" | "check" | "config")
+            if args.get(1).is_some_and(|it| it == "-h" || it == "--help") =>
+        {
             print(USAGE)
         }
         Some("run") => run::main(args.split_off(1)),
+        Some("config") => run::config(args.split_off(1)),
         Some(verb @ ("ctl" | "check" | "help")) => {
             // From here on lar is a command like any other: Ctrl-C and a closed pipe end it.
             crate::sys::signals::give_back();
@@ -101,7 +107,7 @@ pub fn main() -> u8 {
 
 /// What somebody probably meant who wrote a word that is none of ours.
 fn hint(word: &str) -> String {
-    const WORDS: [&str; 5] = ["run", "ctl", "check", "help", "version"];
+    const WORDS: [&str; 6] = ["run", "ctl", "check", "config", "help", "version"];
     let near = crate::nearest::nearest(word, WORDS);
     if let Some(near) = near {
         return format!("unknown command '{word}'; did you mean '{near}'?");

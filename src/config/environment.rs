@@ -103,7 +103,7 @@ fn file(v: &mut Values, entry: &Entry, variables: &mut Variables) {
 }
 
 /// `NAME=value` lines; `#` comments, `export ` and quotes around a value are understood.
-fn assignments(text: &str, mut each: impl FnMut(usize, Result<(&str, String), &str>)) {
+pub(super) fn assignments(text: &str, mut each: impl FnMut(usize, Result<(&str, String), &str>)) {
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';']) {

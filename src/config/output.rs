@@ -17,11 +17,14 @@ pub(super) const ON_FULL: [(&str, OnFull); 2] = [("drop", OnFull::Drop), ("block
 
 /// How lines are treated.
 pub(super) fn read(v: &mut Values) -> Output {
-    let mut output = Output {
-        prefix: v.word("prefix", value::boolean),
-        timestamp: timestamp(v),
-        ..Output::default()
+    let mut output = Output { timestamp: timestamp(v), ..Output::default() };
+    let prefix = |word: &str| match word {
+        "color" | "colour" => Ok((true, true)),
+        _ => value::boolean(word).map(|yes| (yes, false)),
     };
+    if let Some((prefix, colour)) = v.word("prefix", prefix) {
+        (output.prefix, output.colour) = (Some(prefix), colour);
+    }
     v.choose(&mut output.format, "format", &FORMATS);
     v.set_read(&mut output.rotate, "rotate", phrases::rotate);
     let ring = |word: &str| match value::size(word)? {

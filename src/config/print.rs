@@ -264,7 +264,8 @@ fn output(page: &mut Page, service: &Service, first: &Process) {
     let output = &service.output;
     page.pair("transcript", target(&first.transcript));
     page.pair("stderr", first.stderr.as_ref().map_or("transcript".into(), target));
-    page.maybe("prefix", output.prefix.map(yes));
+    let colour = output.colour.then_some("color");
+    page.maybe("prefix", colour.or(output.prefix.map(yes)));
     let format = output.timestamp.as_deref().unwrap_or("no");
     let plain = format.trim() == format && !format.starts_with(['"', '\'']);
     page.pair("timestamp", if plain { format.to_string() } else { words::quote(format) });

@@ -2,6 +2,7 @@
 //! files opened. What can't be had becomes a warning, never a service that does not run.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -41,6 +42,8 @@ struct Wiring<'a> {
     /// How many streams each place has.
     shares: Vec<u32>,
     warnings: Vec<Warning>,
+    /// Whether stdout can show colours, and nobody minds them.
+    colours: bool,
 }
 
 /// The instance that is being wired.
@@ -67,6 +70,8 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
         by_path: HashMap::new(),
         shares: Vec::new(),
         warnings: Vec::new(),
+        colours: std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
     let ways: Vec<Ways> = plan
         .services
@@ -256,7 +261,7 @@ impl<'a> Wiring<'a> {
 
     fn framer(&mut self, slot: Slot<'_>, place: Option<u32>, name: &'static str) -> Framer {
         let Some(id) = place else { return Framer::raw() };
-        let Slot { service, number, .. } = slot;
+        let Slot { service, number, desk, .. } = slot;
         let output = &service.output;
         let stamp = output.timestamp.as_ref().map(|format| match Stamp::new(format) {
             Ok(stamp) => stamp,
@@ -275,7 +280,10 @@ impl<'a> Wiring<'a> {
             }
             (Format::Text, None, None) if self.shares[id as usize] > 1 => Framer::whole(),
             (Format::Text, None, None) => Framer::raw(),
-            (Format::Text, ..) => Framer::dressed(Frame::text(stamp, label.as_deref())),
+            (Format::Text, ..) => {
+                let colour = (output.colour && stdout && self.colours).then_some(desk);
+                Framer::dressed(Frame::text(stamp, label.as_deref(), colour))
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 pub struct Output {
     /// `[web@2] ` before each line; `None`: yes on stdout, no in files.
     pub prefix: Option<bool>,
+    /// Whether the prefix has a colour on a terminal: each instance its own.
+    pub colour: bool,
     /// A time before each line, in this format (strftime's words, UTC).
     pub timestamp: Option<String>,
     /// Text, or one JSON object a line.
@@ -21,6 +23,7 @@ impl Default for Output {
     fn default() -> Output {
         Output {
             prefix: None,
+            colour: false,
             timestamp: None,
             format: Format::Text,
             rotate: None,

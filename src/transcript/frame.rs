@@ -33,6 +33,13 @@ const HEAD: usize = 6 * time::ROOM + 512;
 const SPLIT_TEXT: &[u8] = b"\\\n";
 const SPLIT_JSON: &[u8] = b"\",\"split\":true}\n";
 
+/// What neighbours can be told apart by, on a light and on a dark ground: cyan, yellow, green, magenta, blue, and the
+/// same bright. Red is for errors.
+const COLOURS: [&str; 10] = [
+    "\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m", "\x1b[92m",
+    "\x1b[95m", "\x1b[94m",
+];
+
 /// Text, or JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -52,13 +59,14 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Text lines: the time if there is a stamp, then `[label] ` if there is a label.
-    pub fn text(stamp: Option<Stamp>, label: Option<&str>) -> Frame {
+    /// Text lines: the time if there is a stamp, then `[label] ` if there is a label, in the colour of
+    /// this number if there is one.
+    pub fn text(stamp: Option<Stamp>, label: Option<&str>, colour: Option<u32>) -> Frame {
         let mut head = Vec::new();
         if let Some(label) = label {
-            head.extend_from_slice(b"[");
-            head.extend_from_slice(label.as_bytes());
-            head.extend_from_slice(b"] ");
+            let paint = |colour| COLOURS[colour as usize % COLOURS.len()];
+            let (on, off) = colour.map_or(("", ""), |colour| (paint(colour), "\x1b[0m"));
+            head.extend_from_slice(format!("{on}[{label}]{off} ").as_bytes());
         }
         Frame { style: Style::Text, stamp, label: cut(head) }
     }
@@ -349,8 +357,8 @@ mod tests {
         [
             Framer::raw,
             Framer::whole,
-            || Framer::dressed(Frame::text(None, Some("web@2"))),
-            || Framer::dressed(Frame::text(Some(Stamp::default()), Some("web"))),
+            || Framer::dressed(Frame::text(None, Some("web@2"), None)),
+            || Framer::dressed(Frame::text(Some(Stamp::default()), Some("web"), None)),
             || Framer::dressed(Frame::json(Stamp::default(), "web", 2, "stdout")),
         ]
     }

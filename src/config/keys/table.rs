@@ -128,8 +128,8 @@ keys! {
             : "where its output goes; inherit gives it lar's own stdout";
         "stderr" "PATH|transcript|stdout|inherit|none" ["transcript"] "/web.err" Restart
             : "where its standard error goes";
-        "prefix" "yes|no" ["yes on stdout, no in files"] "yes" Live
-            : "`[web@2] ` before each line";
+        "prefix" "yes|no|color" ["yes on stdout, no in files"] "yes" Live
+            : "`[web@2] ` before each line; in colours on a terminal";
         "timestamp" "no|yes|FORMAT" ["no"] "%Y-%m-%d %H:%M:%S" Live
             : "the time (UTC) before each line, in strftime's words; nothing is put in for % here";
         "format" "text|json" ["text"] "json" Live
