@@ -264,7 +264,7 @@ mod tests {
         {
             assert!(time(text).is_err(), "{text}");
         }
-        assert!(time("30").unwrap_err().hint.unwrap().contains("`30s`"));
+        assert!(time("30").unwrap_err().hint.as_deref().unwrap().contains("`30s`"));
     }
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         assert!(number("20", -20i8, 19).is_err() && number("999", -20i8, 19).is_err());
         assert_eq!(boolean("On"), Ok(true));
         let near = choice("oneshoot", &[("simple", 1), ("oneshot", 2)]).unwrap_err();
-        assert_eq!(near.hint.unwrap(), "did you mean `oneshot`?");
-        assert_eq!(signal("TREM").unwrap_err().hint.unwrap(), "did you mean `TERM`?");
+        assert_eq!(near.hint.as_deref().unwrap(), "did you mean `oneshot`?");
+        assert_eq!(signal("TREM").unwrap_err().hint.as_deref().unwrap(), "did you mean `TERM`?");
     }
 }
