@@ -6,8 +6,9 @@
 //! The stages, each a file: `lines` makes a tree of sections from bytes; `runner`, `service`, `settings` and
 //! `eventlog` each read one kind of section from that tree, with `substitute`, `words`, `value` and `phrases`
 //! for what stands in one line; `graph` resolves the names of services; `warnings` looks at the finished plan.
-//! `keys` is the one list of what may be said; `print` is the way back from a plan to text, `procfile` one from elsewhere. `zdaemon` is the other
-//! entry, for lar in zdaemon's place: the same readers, with ZConfig's verdict and words before them.
+//! `keys` is the one list of what may be said; `print` is the way back from a plan to text, and `procfile` a way
+//! from elsewhere. `zdaemon` is the other entry, for lar in zdaemon's place: the same readers, with ZConfig's verdict
+//! and words before them.
 //!
 //! Invariants: nothing here panics, whatever the bytes; there is a plan exactly if there is no error; the
 //! errors come in the order of the file.

@@ -21,7 +21,7 @@ fn app() -> Scratch {
          worker: sh -c 'echo \"worker $PORT $SHAPE\"; exec sleep 1000'\n",
     );
     dir.write(".env", "# the app's\nCOLOUR=\"dark red\"\nexport SHAPE=round\n");
-    dir.write("more.env", "SHAPE=square\n");
+    dir.write("more.env", "SHAPE=square\nPORT=6000\n");
     dir
 }
 
@@ -48,9 +48,9 @@ fn each_program_finds_its_port_its_variables_and_its_place() {
     assert_eq!(
         heard(&mut lar, 3),
         [
-            format!("[web@1] web 5000 dark red 1 {root}"),
-            format!("[web@2] web 5001 dark red 2 {root}"),
-            "[worker] worker 5100 square".to_string(),
+            format!("[web@1] web 6000 dark red 1 {root}"),
+            format!("[web@2] web 6001 dark red 2 {root}"),
+            "[worker] worker 6100 square".to_string(),
         ]
     );
     assert_eq!(lar.shut_down(), 0);

@@ -129,16 +129,21 @@ fn translated(path: &str, options: &Options) -> Result<String, String> {
             .map_err(|path| format!("{} is not UTF-8", path.display()))
     };
     let root = absolute(root)?;
-    let mut environment = vec![format!("-{root}/.env")];
+    let mut environment = vec![format!("{root}/.env")];
     for file in &options.environment {
         environment.push(absolute(Path::new(file))?);
     }
+    // What can't be read or is wrong is told when the variables are read for the programs.
+    let texts: Vec<String> = environment.iter().flat_map(std::fs::read_to_string).collect();
+    let port = procfile::variable(&texts, "PORT").and_then(|port| port.parse().ok());
+    environment[0].insert(0, '-');
     let setting = procfile::Setting {
         root,
         environment,
         counts: options.counts.clone(),
         only: options.words.clone(),
-        port: options.port.unwrap_or(PORT),
+        port: options.port.or(port).unwrap_or(PORT),
+        identity: ["GAFFER_UID", "GAFFER_GID"].map(|name| procfile::variable(&texts, name)),
         group: options.group.clone(),
         socket: options.socket.clone(),
     };

@@ -28,6 +28,9 @@ pub struct Setting {
     pub socket: Option<String>,
 }
 
+/// A name and a command.
+type Program<'a> = (&'a str, &'a str);
+
 /// How far apart the ports of two programs are.
 const PORTS: u32 = 100;
 
@@ -147,8 +150,8 @@ fn defaults(setting: &Setting) -> String {
 }
 
 /// A name and a command each; and what is neither that nor empty nor a comment.
-fn programs(procfile: &str) -> (Vec<(&str, &str)>, Vec<(usize, String)>) {
-    let mut programs: Vec<(&str, &str)> = Vec::new();
+fn programs(procfile: &str) -> (Vec<Program<'_>>, Vec<(usize, String)>) {
+    let mut programs: Vec<Program> = Vec::new();
     let mut ignored = Vec::new();
     for (number, line) in (1..).zip(procfile.lines()) {
         let line = line.trim();
@@ -193,7 +196,8 @@ mod tests {
         let done = translate(PROCFILE, &setting()).unwrap();
         assert_eq!(
             done.text,
-            "<defaults>\n  directory \"/srv/my app\"\n  environment-file \"-/srv/my app/.env\"\n  group www\n  prefix color\n\
+            "<defaults>\n  directory \"/srv/my app\"\n  environment-file \"-/srv/my app/.env\"\n  \
+             group www\n  prefix color\n\
              </defaults>\n<service web>\n  shell yes\n  instances 2\n  \
              program export PORT=$((4999 + %i)); serve --port $PORT 100%%\n</service>\n\
              <service worker>\n  program work hard\n  <environment>\n    PORT 5100\n  </environment>\n</service>\n"

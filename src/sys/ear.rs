@@ -78,8 +78,8 @@ impl Ear {
     }
 }
 
-/// Makes a signal harmless for us also when nobody listens: between two lines of a shell, say. Not by ignoring it, since
-/// programs that we run would go on ignoring it. EINVAL for those that can't be caught.
+/// Makes a signal harmless for us also when nobody listens: between two lines of a shell, say. Not by ignoring it,
+/// since programs that we run would go on ignoring it. EINVAL for those that can't be caught.
 pub fn outlive(signal: Signal) -> Result<(), Errno> {
     extern "C" fn shrug(_: libc::c_int) {}
     let handler = SigHandler::Handler(shrug);
