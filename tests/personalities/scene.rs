@@ -31,7 +31,7 @@ pub struct Row {
     pub about: &'static str,
     /// What is done.
     pub act: Act,
-    /// The number of the defect that lar has not, and the outcome; `None`: the real program's.
+    /// What is better (a number of the list in `personalities.rs`), and the outcome; `None`: the real program's.
     pub better: Option<(u8, &'static str)>,
 }
 
@@ -53,12 +53,12 @@ pub const fn same(about: &'static str, script: &'static str) -> Row {
 
 /// A row in which lar does better.
 pub const fn better(
-    defect: u8,
+    number: u8,
     about: &'static str,
     script: &'static str,
     outcome: &'static str,
 ) -> Row {
-    Row { about, act: Act::Script(script), better: Some((defect, outcome)) }
+    Row { about, act: Act::Script(script), better: Some((number, outcome)) }
 }
 
 /// How long the real program has for what it does not manage.
@@ -83,11 +83,11 @@ pub fn compare(init: Init, rows: &[Row]) {
             None if ours != theirs => {
                 failed.push(format!("{about}:\n--- {}\n{theirs}--- lar\n{ours}", init.name()));
             }
-            Some((defect, outcome)) if ours != outcome => {
-                failed.push(format!("{about} ({defect}):\n--- wanted\n{outcome}--- lar\n{ours}"));
+            Some((number, outcome)) if ours != outcome => {
+                failed.push(format!("{about} ({number}):\n--- wanted\n{outcome}--- lar\n{ours}"));
             }
-            Some((defect, _)) if ours == theirs => {
-                failed.push(format!("{about} ({defect}): {} can do it, too", init.name()));
+            Some((number, _)) if ours == theirs => {
+                failed.push(format!("{about} ({number}): {} can do it, too", init.name()));
             }
             None if ours == NO_END => failed.push(format!("{about}: neither comes to an end")),
             _ => {}
@@ -120,8 +120,7 @@ pub struct Scene {
     pub patience: Duration,
 }
 
-/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear`
-/// shows
+/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear` shows
 /// another one, `tell` sends the init a signal, `finish` shows its exit code.
 const PRELUDE: &str = r#"ulimit -c 0
 begin() { mkfifo said; exec 5<>said; "$@" >said 5>&- & pid=$!; hear; }
@@ -133,10 +132,10 @@ in_state() { until grep -q "^State:.$2" "/proc/$1/status"; do :; done; }
 "#;
 
 /// Programs that rows run, by their names.
-const PROGRAMS: [(&str, &str); 4] = [
-    // Says which signals it gets (those of its arguments, or all), and ends with 3 on TERM. It polls, since
-    // perl runs a handler only between two steps; and
-    // it prints without a buffer, which a handler amid another one's print would print again.
+const PROGRAMS: [(&str, &str); 5] = [
+    // Says which signals it gets (those of its arguments, or all), and ends with 3 on TERM. It polls, since perl runs
+    // a handler only between two steps; and it prints without a buffer, which a handler amid another one's print
+    // would print again.
     (
         "reporter",
         r#"#!/usr/bin/perl
@@ -180,6 +179,15 @@ unless (fork) {
 close $out;
 wait;
 print readline $in;
+"#,
+    ),
+    // Says that it is up to whoever reads the fifo `up`, and on the signal of its argument leaves the file `bye`.
+    (
+        "daemon",
+        r#"#!/bin/sh
+trap 'echo bye >bye; exit' "$1"
+echo up >up
+while :; do sleep 1000 & wait; done
 "#,
     ),
     // Says where it is among groups and sessions, seen from its parent.
@@ -227,8 +235,7 @@ impl Scene {
         self.dir.fill(&script.replace("{init}", &self.init()))
     }
 
-    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind
-    /// may hold
+    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind may hold
     /// them open.
     fn script(&self, script: &str) -> String {
         let mut command = Command::new("bash");
