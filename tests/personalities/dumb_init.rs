@@ -86,6 +86,7 @@ pub const ENDS: &[Row] = &[
          ! [dumb-init] no-such-program: No such file or directory\n\
          = 127\n",
     ),
+    better(9, "no name", "{init} ''", "! [dumb-init] : No such file or directory\n= 127\n"),
     better(9, "a directory", "{init} {dir}", "! [dumb-init] DIR: Permission denied\n= 126\n"),
     better(
         9,

@@ -114,6 +114,7 @@ pub const ENDS: &[Row] = &[
         "{init} -- bash -c 'kill -34 $$'; echo $?; {init} -- bash -c 'kill -64 $$'",
     ),
     same("no such program", "{init} -s no-such-program; echo $?; {init} -s {dir}/missing"),
+    same("a program without a name", "{init} -s ''"),
     same("a directory", "{init} -s {dir}"),
     same("a file that is no program", "echo text >plain; {init} -s ./plain"),
     same("below a file", "echo text >plain; {init} -s ./plain/x"),
