@@ -1,19 +1,15 @@
 //! What is done at a terminal: rows in which keys are pressed.
 
 use std::fmt::Display;
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::fcntl::OFlag;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lar::{DEADLINE, code, ended};
-use crate::pty::Session;
+use crate::pty::{self, Session};
 use crate::scene::{Act, Keys, Row, Scene, namespace};
 
 const fn same(about: &'static str, keys: Keys) -> Row {
@@ -279,14 +275,7 @@ fn interrupt(scene: &Scene, option: &str) -> Option<String> {
 }
 
 fn hang_up(scene: &Scene, option: &str) -> Option<String> {
-    // Closed at every exec, or somebody else would hold the terminal's other end.
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let mut keys = posix_openpt(flags).ok()?;
-    grantpt(&keys).ok()?;
-    unlockpt(&keys).ok()?;
-    let mut slave = OpenOptions::new();
-    let slave = slave.read(true).write(true).custom_flags(flags.bits());
-    let slave = slave.open(ptsname_r(&keys).ok()?).ok()?;
+    let (mut keys, slave, _) = pty::open();
     let copy = || Stdio::from(slave.try_clone().expect("a copy"));
     let mut command = Command::new("setsid");
     command.arg("--ctty").arg(scene.init()).args([option, "sh", "-c", "echo up; exec sleep 1000"]);
