@@ -17,8 +17,8 @@ use nix::unistd::Pid;
 /// Only a test that fails waits that long.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A new terminal: its master, its slave, and its name. Both are closed at every exec: a child of another test would hold
-/// them open, or be surprised by them.
+/// A new terminal: its master, its slave, and its name. Both are closed at every exec: a child of another test would
+/// hold them open, or be surprised by them.
 pub fn open() -> (File, File, String) {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = posix_openpt(flags).expect("a pseudo-terminal");
