@@ -183,8 +183,9 @@ fn random(state: &mut u64) -> u64 {
 /// The inits that are installed, lar first.
 fn inits(lar: &OsStr) -> Vec<Init> {
     let mut inits = vec![Init::new("lar", lar, &["--verbose", "--"])];
-    let others: [(&str, &str, &[&str]); 5] = [
+    let others: [(&str, &str, &[&str]); 6] = [
         ("tini", "tini", &["--"]),
+        ("tini-static", "tini-static", &["--"]),
         ("tini -g", "tini", &["-g", "--"]),
         ("dumb-init", "dumb-init", &["--"]),
         ("dumb-init -c", "dumb-init", &["-c", "--"]),

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-use super::getopt::{Found, Options, number};
+use super::getopt::{Found, Options, Spec, number};
 use super::single::{Belongings, Program, start};
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{Leftovers, Restart, Rules, Session, Single};
@@ -23,17 +23,13 @@ const FAILED: u8 = 1;
 /// The highest signal that can be rewritten.
 const LAST: i32 = 31;
 
-const OPTIONS: Options = Options {
-    letters: "hvVcr:",
-    names: &[
-        ("help", 'h'),
-        ("single-child", 'c'),
-        ("rewrite", 'r'),
-        ("verbose", 'v'),
-        ("version", 'V'),
-    ],
-    permutes: false,
-};
+const OPTIONS: [Spec; 5] = [
+    Spec::flag('h', "help"),
+    Spec::flag('c', "single-child"),
+    Spec::valued('r', "rewrite"),
+    Spec::flag('v', "verbose"),
+    Spec::flag('V', "version"),
+];
 
 const USAGE: &str = "
 Runs COMMAND in a session of its own, passes signals on to its process group, reaps orphans, and ends as it does.
@@ -68,7 +64,8 @@ struct Draft {
 
 /// Everything that dumb-init is called with; its exit code.
 pub fn main(name: String, args: Vec<OsString>) -> u8 {
-    let (mut draft, argv) = match read(&name, OPTIONS.read(args)) {
+    let found = Options { known: &OPTIONS, permutes: false }.read(args);
+    let (mut draft, argv) = match read(&name, found) {
         Ok(read) => read,
         Err(code) => return code,
     };
@@ -152,8 +149,8 @@ fn single(draft: &Draft) -> Single {
 /// The command line; or the exit code, if that is all.
 fn read(name: &str, found: Found) -> Result<(Draft, Vec<OsString>), u8> {
     let mut draft = Draft { says_all: false, setsid: true, rewrite: Vec::new() };
-    for (letter, value) in found.given {
-        match letter {
+    for given in found.given {
+        match given.spec.letter.unwrap_or_default() {
             'h' => {
                 super::tell(&format!("{VERSION}\nusage: {name} [OPTIONS] COMMAND [ARGS]\n{USAGE}"));
                 return Err(0);
@@ -164,7 +161,7 @@ fn read(name: &str, found: Found) -> Result<(Draft, Vec<OsString>), u8> {
             }
             'c' => draft.setsid = false,
             'v' => draft.says_all = true,
-            _ => match rule(&value.to_string_lossy()) {
+            _ => match rule(&given.value.to_string_lossy()) {
                 Some(rule) => draft.rewrite.push(rule),
                 None => {
                     super::tell(&format!(
@@ -176,7 +173,7 @@ fn read(name: &str, found: Found) -> Result<(Draft, Vec<OsString>), u8> {
         }
     }
     if let Some(mistake) = &found.mistake {
-        super::tell(&format!("{name}: {mistake}"));
+        super::tell(&format!("{name}: {}", mistake.in_c()));
         return Err(FAILED);
     }
     if found.words.is_empty() {

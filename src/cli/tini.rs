@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::getopt::{Found, Options, number};
+use super::getopt::{Found, Options, Spec, number};
 use super::single::{Belongings, Program, start};
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{Leftovers, Restart, Rules, Session, Single};
@@ -19,7 +19,16 @@ const VERSION: &str = concat!("tini version 0.19.0 - lar.", env!("CARGO_PKG_VERS
 /// What this program's mistakes end with.
 const FAILED: u8 = 1;
 
-const OPTIONS: Options = Options { letters: "p:hvwgle:s", names: &[], permutes: true };
+const OPTIONS: [Spec; 8] = [
+    Spec::flag('h', ""),
+    Spec::flag('l', ""),
+    Spec::flag('s', ""),
+    Spec::flag('v', ""),
+    Spec::flag('w', ""),
+    Spec::flag('g', ""),
+    Spec::valued('p', ""),
+    Spec::valued('e', ""),
+];
 
 const USAGE: &str = "
 Runs PROGRAM, passes signals on to it, reaps orphans, and ends as it does.
@@ -60,7 +69,7 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
         return super::print(&format!("{VERSION}\n"));
     }
     let permutes = std::env::var_os("POSIXLY_CORRECT").is_none();
-    let found = Options { permutes, ..OPTIONS }.read(args);
+    let found = Options { known: &OPTIONS, permutes }.read(args);
     let (mut draft, argv) = match read(&name, found) {
         Ok(read) => read,
         Err(code) => return code,
@@ -110,19 +119,19 @@ fn read(name: &str, found: Found) -> Result<(Draft, Vec<OsString>), u8> {
             ..Single::default()
         },
     };
-    for (letter, value) in found.given {
-        match letter {
+    for given in found.given {
+        match given.spec.letter.unwrap_or_default() {
             'h' => return Err(super::print(&usage(name))),
             'l' => return Err(super::print(include_str!("../../LICENSE-MIT"))),
             's' => draft.subreaper = true,
             'v' => draft.verbosity += 1,
             'w' => draft.warns_of_orphans = true,
             'g' => draft.single.group = true,
-            _ => draft.valued(letter, &value.to_string_lossy())?,
+            letter => draft.valued(letter, &given.value.to_string_lossy())?,
         }
     }
     if let Some(mistake) = &found.mistake {
-        super::tell(&format!("{name}: {mistake}"));
+        super::tell(&format!("{name}: {}", mistake.in_c()));
     }
     if found.mistake.is_some() || found.words.is_empty() {
         super::tell(usage(name).trim_end_matches('\n'));

@@ -8,7 +8,6 @@ mod classic;
 mod client;
 mod commands;
 mod errno;
-mod getopt;
 mod help;
 mod kill;
 pub(super) mod log;

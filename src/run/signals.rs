@@ -10,7 +10,7 @@ use crate::exit::Pid;
 use crate::plan::{InstanceId, Leftovers, Plan, Restart, Session};
 use crate::signal::Signal;
 use crate::supervisor::Event;
-use crate::sys::signals::Received;
+use crate::sys::signals::{self, Received};
 use crate::sys::{boot, clock, reap, terminal};
 use crate::time::Duration;
 
@@ -218,8 +218,9 @@ impl Loop {
             }
             if shared {
                 // The shell deals with the whole group, and there is nothing to be handed over.
-                self.note(Note::Suspending);
-                terminal::suspend();
+                if self.suspend() && !reap::has_gone_on(pid) {
+                    let _ = reap::kill(pid, Signal::CONT); // as in `continue_group`
+                }
                 continue;
             }
             if [Signal::TTIN, Signal::TTOU].contains(&signal) && self.give_terminal(pid) {
@@ -228,8 +229,7 @@ impl Loop {
                 continue;
             }
             let had_terminal = self.take_terminal_from(pid);
-            self.note(Note::Suspending);
-            if terminal::suspend() {
+            if self.suspend() {
                 self.give_terminal(pid);
                 self.continue_group(pid);
                 continue;
@@ -243,6 +243,23 @@ impl Loop {
                 self.continue_group(pid);
             }
         }
+    }
+
+    /// Stops lar until somebody continues it; `false` at once if nobody would.
+    ///
+    /// The CONT that ends this is acted on by our caller, at once, and is not passed on as well: that would come later,
+    /// and undo a stop that the program has got meanwhile.
+    fn suspend(&mut self) -> bool {
+        self.note(Note::Suspending);
+        if !terminal::suspend() {
+            return false;
+        }
+        let as_it_is = |single: &Single| single.rewritten(Signal::CONT) == Some(Signal::CONT);
+        if self.single.as_ref().is_some_and(as_it_is) && signals::discard(Signal::CONT) {
+            self.note(Note::Received(Signal::CONT));
+            self.note(Note::Forwarded(Signal::CONT, Some(Signal::CONT)));
+        }
+        true
     }
 
     /// Gives the terminal to the program's group if it is lar's to give; whether it was.

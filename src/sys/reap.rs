@@ -52,6 +52,12 @@ pub fn stopped() -> Option<(Pid, Signal)> {
     Some((child(&info)?, Signal::new(status)?))
 }
 
+/// Whether this child has gone on since the stop that was told last; it may have stopped again.
+pub fn has_gone_on(pid: Pid) -> bool {
+    let how = libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG | libc::WNOWAIT;
+    wait(libc::P_PID, pid.0, how).is_ok_and(|info| child(&info).is_some())
+}
+
 /// Whether no child of ours, alive or dead, is left in this process group. The members are ours
 /// once their parents are dead, if lar is PID 1 or a subreaper.
 pub fn group_is_empty(group: Pid) -> bool {

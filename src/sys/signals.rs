@@ -204,7 +204,7 @@ pub(super) fn pending() -> Set {
 }
 
 /// Takes a blocked signal away, if it is pending; whether it was.
-pub(super) fn discard(signal: Signal) -> bool {
+pub fn discard(signal: Signal) -> bool {
     let set = Set::EMPTY.with(signal).bits();
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let nobody = std::ptr::null_mut::<libc::siginfo_t>();

@@ -1,27 +1,23 @@
 //! What is done at a terminal: rows in which keys are pressed.
 
 use std::fmt::Display;
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::fcntl::OFlag;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lar::{DEADLINE, code, ended};
-use crate::pty::Session;
+use crate::pty::{self, Session};
 use crate::scene::{Act, Keys, Row, Scene, namespace};
 
 const fn same(about: &'static str, keys: Keys) -> Row {
     Row { about, act: Act::Keys(keys), better: None }
 }
 
-const fn better(defect: u8, about: &'static str, keys: Keys, outcome: &'static str) -> Row {
-    Row { about, act: Act::Keys(keys), better: Some((defect, outcome)) }
+const fn better(number: u8, about: &'static str, keys: Keys, outcome: &'static str) -> Row {
+    Row { about, act: Act::Keys(keys), better: Some((number, outcome)) }
 }
 
 /// tini's rows.
@@ -62,18 +58,14 @@ pub const DUMB_INIT: &[Row] = &[
     same("with -c as well", |scene| hang_up(scene, "-c")),
     same("a shell in it has jobs", |scene| shell(scene, "--")),
     same("it is not told of the hand-over", |scene| hand_over(scene, "--")),
-    better(
-        6,
-        "a hang-up before that is not lost",
-        |scene| earlier_hang_up(scene, "--"),
-        "up, HUP\n",
-    ),
+    better(6, "a hang-up before that is not lost", |scene| earlier_hang_up(scene, "--"), HELD),
 ];
 
 const GOT: &str = "got hello\ncode 0\n";
-const WENT: &str = "3 rounds\ncode 0\n";
+const WENT: &str = "10 rounds\ncode 0\n";
 const JOB: &str = "shell got hello\ncode 143\n";
 const READ: &str = "stopped\ngot hello\n";
+const HELD: &str = "up, HUP\n";
 
 /// Answers to lines.
 const ECHO: &str = r#"echo up; while read -r x; do echo "got $x"; done"#;
@@ -116,16 +108,15 @@ impl<'a> Stage<'a> {
         children.split_whitespace().next()?.parse().ok().map(Pid::from_raw)
     }
 
-    /// Waits until the program itself has stopped. Under dumb-init that may come after the shell has seen its
-    /// job stop, and
-    /// until then the program reads what is typed for the shell.
+    /// Waits until the program itself has stopped. Under dumb-init that may come after the shell has seen its job
+    /// stop, and until then the program reads what is typed for the shell.
     fn stopped(&self) -> Option<()> {
         let job = self.job()?;
         let children = std::fs::read_to_string(format!("/proc/{job}/task/{job}/children")).ok()?;
         until_stopped(children.split_whitespace().next()?)
     }
 
-    /// A key is pressed ten times, each time the program has said that it knows of the last. How often it has
+    /// A key is pressed ten times, each time when the program has said that it knows of the last. How often it has
     /// said so.
     fn ten_times(
         &mut self,
@@ -188,11 +179,12 @@ fn redirected_job(scene: &Scene, option: &str) -> Option<String> {
     Some(GOT.into())
 }
 
+/// Each round stops the program as soon as it goes on: a CONT that comes late would undo that.
 fn stop_and_go(scene: &Scene, option: &str) -> Option<String> {
     let mut stage = Stage::shell(scene)?;
     stage.line(&format!("{{init}} {option} bash -c '{ECHO}'"));
     stage.see("up\r\n")?;
-    for round in 0..3 {
+    for round in 0..10 {
         stage.line(&format!("line {round}"));
         stage.see(&format!("got line {round}\r\n"))?;
         stage.session.press("\x1a");
@@ -255,8 +247,7 @@ fn make_wide(session: &Session, columns: u32) {
     assert!(Command::new("stty").args(words).status().unwrap().success());
 }
 
-/// With -c the kernel tells init and program of a key. How often the program hears of it: init is held until
-/// it has
+/// With -c the kernel tells init and program of a key. How often the program hears of it: init is held until it has
 /// heard the kernel's.
 fn key_to_all(scene: &Scene, name: &str) -> Option<String> {
     let mut stage = Stage::leader(scene, "{init} -c ./reporter");
@@ -284,14 +275,7 @@ fn interrupt(scene: &Scene, option: &str) -> Option<String> {
 }
 
 fn hang_up(scene: &Scene, option: &str) -> Option<String> {
-    // Closed at every exec, or somebody else would hold the terminal's other end.
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let mut keys = posix_openpt(flags).ok()?;
-    grantpt(&keys).ok()?;
-    unlockpt(&keys).ok()?;
-    let mut slave = OpenOptions::new();
-    let slave = slave.read(true).write(true).custom_flags(flags.bits());
-    let slave = slave.open(ptsname_r(&keys).ok()?).ok()?;
+    let (mut keys, slave, _) = pty::open();
     let copy = || Stdio::from(slave.try_clone().expect("a copy"));
     let mut command = Command::new("setsid");
     command.arg("--ctty").arg(scene.init()).args([option, "sh", "-c", "echo up; exec sleep 1000"]);
@@ -337,13 +321,12 @@ fn hand_over(scene: &Scene, option: &str) -> Option<String> {
 
 fn earlier_hang_up(scene: &Scene, option: &str) -> Option<String> {
     // A signal that is blocked and pending stays so over an exec.
-    let first =
-        "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP)); kill HUP => $$; exec @ARGV";
-    let mut stage =
-        Stage::leader(scene, &format!("perl -e '{first}' {{init}} {option} ./reporter"));
+    let block = "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP));";
+    let first = format!("perl -e '{block} kill HUP => $$; exec @ARGV'");
+    let mut stage = Stage::leader(scene, &format!("{first} {{init}} {option} ./reporter"));
     let before = stage.see("up\r\n")?;
     if !before.contains("HUP\r\n") {
         stage.see("HUP\r\n")?;
     }
-    Some("up, HUP\n".into())
+    Some(HELD.into())
 }

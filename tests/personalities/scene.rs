@@ -31,7 +31,7 @@ pub struct Row {
     pub about: &'static str,
     /// What is done.
     pub act: Act,
-    /// The number of the defect that lar has not, and the outcome; `None`: the real program's.
+    /// What is better (a number of the list in `personalities.rs`), and the outcome; `None`: the real program's.
     pub better: Option<(u8, &'static str)>,
 }
 
@@ -53,12 +53,12 @@ pub const fn same(about: &'static str, script: &'static str) -> Row {
 
 /// A row in which lar does better.
 pub const fn better(
-    defect: u8,
+    number: u8,
     about: &'static str,
     script: &'static str,
     outcome: &'static str,
 ) -> Row {
-    Row { about, act: Act::Script(script), better: Some((defect, outcome)) }
+    Row { about, act: Act::Script(script), better: Some((number, outcome)) }
 }
 
 /// How long the real program has for what it does not manage.
@@ -67,33 +67,41 @@ const SHORT: Duration = Duration::from_secs(3);
 /// What an outcome is if there is none.
 const NO_END: &str = "no end\n";
 
-/// Plays all rows with both programs. All that fail are told at once.
+/// Plays all rows with both programs; without the real one, those in which lar is better with lar alone. All that fail
+/// are told at once.
 #[track_caller]
 pub fn compare(init: Init, rows: &[Row]) {
-    let Some(real) = lar::program(init.name()) else {
-        return lar::skip(&format!("{} is not installed", init.name()));
-    };
-    let mut failed = Vec::new();
-    for row in rows {
-        let ours = Scene::new(init, LAR.into(), DEADLINE).play(row);
-        let patience = if row.better.is_some() { SHORT } else { DEADLINE };
-        let theirs = Scene::new(init, real.clone(), patience).play(row);
-        let about = row.about;
-        match row.better {
-            None if ours != theirs => {
-                failed.push(format!("{about}:\n--- {}\n{theirs}--- lar\n{ours}", init.name()));
-            }
-            Some((defect, outcome)) if ours != outcome => {
-                failed.push(format!("{about} ({defect}):\n--- wanted\n{outcome}--- lar\n{ours}"));
-            }
-            Some((defect, _)) if ours == theirs => {
-                failed.push(format!("{about} ({defect}): {} can do it, too", init.name()));
-            }
-            None if ours == NO_END => failed.push(format!("{about}: neither comes to an end")),
-            _ => {}
-        }
+    let real = lar::program(init.name());
+    if real.is_none() {
+        lar::skip(&format!("{} is not installed to be compared with", init.name()));
     }
+    let failed: Vec<String> =
+        rows.iter().filter_map(|row| mismatch(init, real.as_ref(), row)).collect();
     assert!(failed.is_empty(), "{} of {} rows:\n\n{}", failed.len(), rows.len(), failed.join("\n"));
+}
+
+/// What is wrong about a row.
+fn mismatch(init: Init, real: Option<&PathBuf>, row: &Row) -> Option<String> {
+    if real.is_none() && row.better.is_none() {
+        return None;
+    }
+    let (name, about) = (init.name(), row.about);
+    let ours = Scene::new(init, LAR.into(), DEADLINE).play(row);
+    let patience = if row.better.is_some() { SHORT } else { DEADLINE };
+    let theirs = real.map(|real| Scene::new(init, real.clone(), patience).play(row));
+    match (row.better, theirs) {
+        (None, Some(theirs)) if ours != theirs => {
+            Some(format!("{about}:\n--- {name}\n{theirs}--- lar\n{ours}"))
+        }
+        (None, _) if ours == NO_END => Some(format!("{about}: neither comes to an end")),
+        (Some((number, outcome)), _) if ours != outcome => {
+            Some(format!("{about} ({number}):\n--- wanted\n{outcome}--- lar\n{ours}"))
+        }
+        (Some((number, _)), Some(theirs)) if ours == theirs => {
+            Some(format!("{about} ({number}): {name} can do it, too"))
+        }
+        _ => None,
+    }
 }
 
 /// The words that make a pid namespace here, with its own /proc; `None` (and said so) if that can't be done.
@@ -120,8 +128,7 @@ pub struct Scene {
     pub patience: Duration,
 }
 
-/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear`
-/// shows
+/// What scripts begin with. `begin` starts a program in the background and waits for its first word; `hear` shows
 /// another one, `tell` sends the init a signal, `finish` shows its exit code.
 const PRELUDE: &str = r#"ulimit -c 0
 begin() { mkfifo said; exec 5<>said; "$@" >said 5>&- & pid=$!; hear; }
@@ -133,10 +140,10 @@ in_state() { until grep -q "^State:.$2" "/proc/$1/status"; do :; done; }
 "#;
 
 /// Programs that rows run, by their names.
-const PROGRAMS: [(&str, &str); 4] = [
-    // Says which signals it gets (those of its arguments, or all), and ends with 3 on TERM. It polls, since
-    // perl runs a handler only between two steps; and
-    // it prints without a buffer, which a handler amid another one's print would print again.
+const PROGRAMS: [(&str, &str); 5] = [
+    // Says which signals it gets (those of its arguments, or all), and ends with 3 on TERM. It polls, since perl runs
+    // a handler only between two steps; and it prints without a buffer, which a handler amid another one's print
+    // would print again.
     (
         "reporter",
         r#"#!/usr/bin/perl
@@ -180,6 +187,15 @@ unless (fork) {
 close $out;
 wait;
 print readline $in;
+"#,
+    ),
+    // Says that it is up to whoever reads the fifo `up`, and on the signal of its argument leaves the file `bye`.
+    (
+        "daemon",
+        r#"#!/bin/sh
+trap 'echo bye >bye; exit' "$1"
+echo up >up
+while :; do sleep 1000 & wait; done
 "#,
     ),
     // Says where it is among groups and sessions, seen from its parent.
@@ -227,8 +243,7 @@ impl Scene {
         self.dir.fill(&script.replace("{init}", &self.init()))
     }
 
-    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind
-    /// may hold
+    /// Runs a script; what it says on both outputs, and its exit code. Through files: whoever is left behind may hold
     /// them open.
     fn script(&self, script: &str) -> String {
         let mut command = Command::new("bash");

@@ -21,8 +21,8 @@ pub const OPTIONS: &[Row] = &[
     same("an option without its value", "{init} -e >out 2>err; echo $?; cat out; head -n 1 err"),
     same(
         "help",
-        "{init} -h 2>err >out; echo $?; cat err; grep -oE '^  -[-a-z]+' out; \
-         grep -o '^  TINI[A-Z_]*' out | sort",
+        "{init} -h 2>err >out; echo $?; cat err
+         grep -oE '^  -[-a-z]+' out; grep -o '^  TINI[A-Z_]*' out | sort",
     ),
     same("the licence", "{init} -l >out; echo $?; grep -c MIT out"),
     same(
@@ -54,41 +54,49 @@ pub const OPTIONS: &[Row] = &[
     ),
     same(
         "it is quiet if told",
-        "TINI_VERBOSITY=0 {init} true; TINI_VERBOSITY=x {init} -vvv true; TINI_VERBOSITY=1 {init} -s -vv true",
+        "TINI_VERBOSITY=0 {init} true
+         TINI_VERBOSITY=x {init} -vvv true
+         TINI_VERBOSITY=1 {init} -s -vv true",
     ),
     better(
         12,
         "-v goes to standard error",
         "{init} -s -v sh -- -c 'echo hi; exit 3'",
-        "hi\n! [INFO  tini (N)] Spawned child process 'sh' with pid 'N'
-! [INFO  tini (N)] Main child exited normally (with status '3')\n= 3\n",
+        "hi\n\
+         ! [INFO  tini (N)] Spawned child process 'sh' with pid 'N'\n\
+         ! [INFO  tini (N)] Main child exited normally (with status '3')\n\
+         = 3\n",
     ),
     better(
         12,
         "-vv tells of signals",
         "{init} -s -vv sh -- -c 'kill -USR1 $PPID; while :; do :; done'",
-        "! [INFO  tini (N)] Spawned child process 'sh' with pid 'N'
-! [DEBUG tini (N)] Passing signal: 'User defined signal 1'
-! [DEBUG tini (N)] Received SIGCHLD
-! [DEBUG tini (N)] Reaped child with pid: 'N'
-! [INFO  tini (N)] Main child exited with signal (with signal 'User defined signal 1')\n= 138\n",
+        "! [INFO  tini (N)] Spawned child process 'sh' with pid 'N'\n\
+         ! [DEBUG tini (N)] Passing signal: 'User defined signal 1'\n\
+         ! [DEBUG tini (N)] Received SIGCHLD\n\
+         ! [DEBUG tini (N)] Reaped child with pid: 'N'\n\
+         ! [INFO  tini (N)] Main child exited with signal (with signal 'User defined signal 1')\n\
+         = 138\n",
     ),
     better(
         12,
         "-vvv tells everything, and so does the variable",
         "{init} -s -vvv true; echo; TINI_VERBOSITY=-1 {init} -s true 2>/dev/null",
-        "\n! [TRACE tini (N)] Registered as child subreaper
-! [INFO  tini (N)] Spawned child process 'true' with pid 'N'
-! [DEBUG tini (N)] Received SIGCHLD
-! [DEBUG tini (N)] Reaped child with pid: 'N'
-! [INFO  tini (N)] Main child exited normally (with status '0')
-! [TRACE tini (N)] No child to wait
-! [TRACE tini (N)] Exiting: child has exited\n= 0\n",
+        "\n\
+         ! [TRACE tini (N)] Registered as child subreaper\n\
+         ! [INFO  tini (N)] Spawned child process 'true' with pid 'N'\n\
+         ! [DEBUG tini (N)] Received SIGCHLD\n\
+         ! [DEBUG tini (N)] Reaped child with pid: 'N'\n\
+         ! [INFO  tini (N)] Main child exited normally (with status '0')\n\
+         ! [TRACE tini (N)] No child to wait\n\
+         ! [TRACE tini (N)] Exiting: child has exited\n\
+         = 0\n",
     ),
     same(
         "an orphan's end is told with -w",
-        "{init} -s -w sh -- -c '(sh -c \"echo \\$\\$ >pid; mv pid gone\" &)
-            until [ -e gone ] && ! [ -e /proc/$(cat gone) ]; do :; done'",
+        r#"{init} -s -w sh -- -c '
+               (sh -c "echo \$\$ >pid; mv pid gone" &)
+               until [ -e gone ] && ! [ -e /proc/$(cat gone) ]; do :; done'"#,
     ),
 ];
 
@@ -106,6 +114,7 @@ pub const ENDS: &[Row] = &[
         "{init} -- bash -c 'kill -34 $$'; echo $?; {init} -- bash -c 'kill -64 $$'",
     ),
     same("no such program", "{init} -s no-such-program; echo $?; {init} -s {dir}/missing"),
+    same("a program without a name", "{init} -s ''"),
     same("a directory", "{init} -s {dir}"),
     same("a file that is no program", "echo text >plain; {init} -s ./plain"),
     same("below a file", "echo text >plain; {init} -s ./plain/x"),
@@ -132,8 +141,8 @@ pub const ENDS: &[Row] = &[
     ),
     same(
         "what is left of the group is left alone",
-        "begin {init} -s ./members; kill -KILL $(child); finish; tell USR1 $(cat member); hear; \
-         tell KILL $(cat member)",
+        "begin {init} -s ./members; kill -KILL $(child); finish
+         tell USR1 $(cat member); hear; tell KILL $(cat member)",
     ),
 ];
 
@@ -145,8 +154,8 @@ pub const SURROUNDINGS: &[Row] = &[
     same("init adopts them", "{init} -s ./orphan; TINI_SUBREAPER= {init} ./orphan"),
     same(
         "the signal state that init was given",
-        "env --block-signal=USR1,TSTP,TTIN --ignore-signal=HUP,PIPE,TTOU,URG {init} -s -- \
-            grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status",
+        "env --block-signal=USR1,TSTP,TTIN --ignore-signal=HUP,PIPE,TTOU,URG \
+             {init} -s grep ^Sig[BIC] /proc/self/status",
     ),
     same("its environment", "env -i A=1 NOTIFY_SOCKET=x TINI_SUBREAPER=x {init} /usr/bin/env"),
     same("its arguments", "{init} -s printf '<%s>' $'a\\xffb' '' ' '"),
@@ -161,7 +170,8 @@ pub const SURROUNDINGS: &[Row] = &[
     better(
         7,
         "init does not hold its files",
-        "exec 7<>held; {init} -s -- sh -c 'while ls -l /proc/$PPID/fd | grep -q held; do :; done; echo free'",
+        "exec 7<>held
+         {init} -s -- sh -c 'while ls -l /proc/$PPID/fd | grep -q held; do :; done; echo free'",
         "free\n= 0\n",
     ),
     better(
@@ -173,8 +183,10 @@ pub const SURROUNDINGS: &[Row] = &[
     better(
         8,
         "init sleeps while nothing happens",
-        "begin {init} -s ./reporter; in_state $pid S; wakes() { grep ^voluntary /proc/$pid/status; }
-         before=$(wakes); sleep 2; [ \"$before\" = \"$(wakes)\" ] && echo quiet; tell TERM; hear; finish",
+        r#"wakes() { grep ^voluntary /proc/$pid/status; }
+           begin {init} -s ./reporter; in_state $pid S
+           before=$(wakes); sleep 2; [ "$before" = "$(wakes)" ] && echo quiet
+           tell TERM; hear; finish"#,
         "up\nquiet\nTERM\ncode 3\n= 0\n",
     ),
 ];
@@ -184,49 +196,71 @@ pub const SIGNALS: &[Row] = &[
     same(
         "all but the special ones are passed on",
         "begin {init} -s ./reporter
-         for n in 1 2 3 10 12 13 14 16 18 20 23 24 25 26 27 28 29 30 34 35 50 64 15; do tell $n; hear; \
+         for n in 1 2 3 10 12 13 14 16 18 20 23 24 25 26 27 28 29 30 34 35 50 64 15; do
+             tell $n; hear
          done; finish",
     ),
-    same("those of terminals are not", "begin {init} -s ./reporter; tell TTIN; tell TTOU; tell USR1; \
-         hear; tell TERM; hear; finish"),
-    same("those of faults end init", "for n in 4 5 6 7 8 11 31; do begin {init} -s ./reporter; tell $n; \
-         finish; rm said; done"),
+    same(
+        "those of terminals are not",
+        "begin {init} -s ./reporter; tell TTIN; tell TTOU; tell USR1; hear; tell TERM; hear; finish",
+    ),
+    same(
+        "those of faults end init",
+        "for n in 4 5 6 7 8 11 31; do begin {init} -s ./reporter; tell $n; finish; rm said; done",
+    ),
     same("KILL ends init", "begin {init} -s ./reporter; tell KILL; finish"),
-    same("only the program is told", "begin {init} -s ./members; tell USR1; hear; \
-         tell USR2 $(cat member); hear; tell TERM; hear; finish
-        tell TERM $(cat member); hear"),
-    same("the group is told", "begin {init} -sg ./members; tell USR1; { hear; hear; } | sort; tell TERM; \
-         { hear; hear; } | sort; finish"),
-    same("the group is told by a variable", "TINI_KILL_PROCESS_GROUP= begin {init} -s ./members; \
-         tell USR1; { hear; hear; } | sort
-        tell TERM; { hear; hear; } | sort; finish"),
+    same(
+        "only the program is told",
+        "begin {init} -s ./members; tell USR1; hear; tell USR2 $(cat member); hear
+         tell TERM; hear; finish; tell TERM $(cat member); hear",
+    ),
+    same(
+        "the group is told",
+        "begin {init} -sg ./members; tell USR1; { hear; hear; } | sort
+         tell TERM; { hear; hear; } | sort; finish",
+    ),
+    same(
+        "the group is told by a variable",
+        "TINI_KILL_PROCESS_GROUP= begin {init} -s ./members; tell USR1; { hear; hear; } | sort
+         tell TERM; { hear; hear; } | sort; finish",
+    ),
     same(
         "a stop stops the program and not init",
-        "begin {init} -s -- sh -c 'echo up; exec sleep 1000'; child=$(child); tell TSTP; \
-         in_state $child T; in_state $pid S
-         tell TERM; tell CONT; finish",
+        "begin {init} -s -- sh -c 'echo up; exec sleep 1000'; child=$(child)
+         tell TSTP; in_state $child T; in_state $pid S; tell TERM; tell CONT; finish",
     ),
     same(
         "the parent's death is a signal",
-        "mkfifo said; exec 5<>said; sh -c '{init} -s -p SIGUSR1 ./reporter >said 5>&- & echo $! >init; \
-         exec sleep 1000' 5>&- & sh=$!; disown
-         hear; until [ -s init ]; do :; done; tell KILL $sh; hear; tell TERM $(cat init); hear",
+        "mkfifo said; exec 5<>said
+         sh -c '{init} -s -p SIGUSR1 ./reporter >said 5>&- & echo $! >init; exec sleep 1000' 5>&- &
+         sh=$!; disown; hear; until [ -s init ]; do :; done
+         tell KILL $sh; hear; tell TERM $(cat init); hear",
     ),
 ];
 
 /// As PID 1.
 pub const PID_1: &[Row] = &[
-    same("exit codes", "{ns} {init} -- sh -c 'echo $PPID; exit 7'; echo $?; \
-         {ns} {init} -- sh -c 'kill -KILL $$'; echo $?; {ns} {init} nothing"),
+    same(
+        "exit codes",
+        "{ns} {init} -- sh -c 'echo $PPID; exit 7'; echo $?
+         {ns} {init} -- sh -c 'kill -KILL $$'; echo $?
+         {ns} {init} nothing",
+    ),
     same("orphans come by themselves", "{ns} {init} {dir}/orphan"),
-    same("signals are passed on", "{ns} {init} -- sh -c 'trap \"exit 9\" TERM; kill -TERM 1; while :; \
-         do :; done'"),
-    same("faults are not", "{ns} {init} -- sh -c 'kill -SEGV 1; kill -FPE 1; kill -TTIN 1; exit 4'"),
+    same(
+        "signals are passed on",
+        r#"{ns} {init} -- sh -c 'trap "exit 9" TERM; kill -TERM 1; while :; do :; done'"#,
+    ),
+    same(
+        "faults are not",
+        "{ns} {init} -- sh -c 'kill -SEGV 1; kill -FPE 1; kill -TTIN 1; exit 4'",
+    ),
     better(
         10,
         "what is left is asked to go",
-        "mkfifo up; {ns} {init} -- sh -c '(setsid sh -c \"trap \\\"echo bye >bye; exit\\\" TERM; echo up >up
-            while :; do sleep 1000 & wait; done\" >/dev/null 2>&1 &); read -r x <up; exit 3'; echo $?; cat bye",
+        "mkfifo up
+         {ns} {init} -- sh -c '(setsid ./daemon TERM >/dev/null 2>&1 &); read -r x <up; exit 3'
+         echo $?; cat bye",
         "3\nbye\n= 0\n",
     ),
 ];

@@ -1,17 +1,34 @@
 //! An interactive bash on a pseudo-terminal of the test's own: what is typed, and what is shown.
 #![allow(dead_code, reason = "each test file uses another part of it")]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Only a test that fails waits that long.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A new terminal: its master, its slave, and its name. Both are closed at every exec: a child of another test would
+/// hold them open, or be surprised by them.
+pub fn open() -> (File, File, String) {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).expect("a pseudo-terminal");
+    grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
+    let name = ptsname_r(&master).expect("its name");
+    let mut slave = OpenOptions::new();
+    slave.read(true).write(true).custom_flags(flags.bits());
+    let slave = slave.open(&name).expect("its other side");
+    (File::from(OwnedFd::from(master)), slave, name)
+}
 
 /// A session on a terminal.
 pub struct Session {
@@ -38,16 +55,13 @@ impl Session {
 
     /// A command as the terminal's session leader.
     pub fn start(command: &Command) -> Session {
-        let pair = nix::pty::openpty(None, None).expect("a pseudo-terminal");
-        let name = nix::unistd::ttyname(&pair.slave).expect("its name");
-        let slave = File::from(pair.slave);
+        let (keys, slave, terminal) = open();
         let copy = || Stdio::from(slave.try_clone().expect("a copy"));
         let mut leader = Command::new("setsid");
         leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
         leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         leader.stdin(copy()).stdout(copy()).stderr(copy());
         let child = leader.spawn().expect("setsid starts");
-        let keys = File::from(pair.master);
         let mut screen = keys.try_clone().expect("a copy");
         let (to, shown) = channel();
         std::thread::spawn(move || {
@@ -58,7 +72,6 @@ impl Session {
                 }
             }
         });
-        let terminal = name.to_str().expect("its name").to_owned();
         Session { keys, shown, rest: String::new(), child, terminal }
     }
 

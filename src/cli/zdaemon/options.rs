@@ -2,8 +2,8 @@
 //! client and the manager; the manager knows a few less.
 
 use super::errno::os_error;
-use super::getopt::{self, Given, Spec};
 use super::paths;
+use crate::cli::getopt::{self, Found, Given, Spec};
 use crate::cli::machine::Machine;
 use crate::config;
 use crate::plan::{EventLog, Runner};
@@ -118,8 +118,25 @@ impl Role {
     }
 }
 
-fn specs(known: &[Known]) -> Vec<Spec> {
-    known.iter().map(|&(_, short, long, takes)| Spec { short, long, takes }).collect()
+/// The options at the beginning of `words`, and what comes behind them.
+fn parse(known: &[Known], words: &[String]) -> Result<(Vec<Given>, Vec<String>), Stop> {
+    let spec = |&(_, letter, name, takes): &Known| Spec { letter, name, takes };
+    let known: Vec<Spec> = known.iter().map(spec).collect();
+    let args = words.iter().map(Into::into).collect();
+    let Found { given, mistake, words } =
+        getopt::Options { known: &known, permutes: false }.read(args);
+    match mistake {
+        Some(mistake) => Err(Stop::Wrong(mistake.in_python())),
+        None => Ok((given, words.iter().map(|word| word.to_string_lossy().into()).collect())),
+    }
+}
+
+/// An option as messages name it: `-b` or, in full, `--backoff-limit`.
+fn shown(given: &Given) -> String {
+    match given.spec.letter {
+        Some(letter) if !given.by_name => format!("-{letter}"),
+        _ => format!("--{}", given.spec.name),
+    }
 }
 
 /// What [`Options::glance`] sees.
@@ -134,7 +151,7 @@ impl Options {
     /// Reads the words behind the program's name, and the file that they name.
     pub(super) fn read(role: Role, words: &[String]) -> Result<Options, Stop> {
         let known = role.options();
-        let (given, words) = getopt::parse(words, &specs(known))?;
+        let (given, words) = parse(known, words)?;
         let mut options = Options::none(words);
         for given in &given {
             options.take(role, known[given.which].0, given)?;
@@ -158,7 +175,7 @@ impl Options {
     /// What a client's command line is about, without what its values mean.
     pub(super) fn glance(words: &[String]) -> Result<Glance, Stop> {
         let known = Role::Client.options();
-        let (given, words) = getopt::parse(words, &specs(known))?;
+        let (given, words) = parse(known, words)?;
         let file = given.iter().any(|it| known[it.which].0 == Key::Configure);
         Ok(Glance { file, words: !words.is_empty() })
     }
@@ -197,8 +214,8 @@ impl Options {
 
     /// One option of the command line.
     fn take(&mut self, role: Role, key: Key, given: &Given) -> Result<(), Stop> {
-        let value = given.value.as_str();
-        let wrong = |why| format!("invalid value for {} {}: {why}", given.name, repr(value));
+        let value = given.value.to_str().unwrap_or_default();
+        let wrong = |why| format!("invalid value for {} {}: {why}", shown(given), repr(value));
         let number = |text| int(text, 10).map(clamp);
         let text = || value.to_owned();
         let typed = &mut self.typed;
@@ -246,7 +263,7 @@ impl Options {
 fn once<T: PartialEq>(place: &mut Option<T>, value: T, given: &Given) -> Result<(), String> {
     match place {
         Some(old) if *old != value => {
-            Err(format!("conflicting command line option {}", repr(&given.name)))
+            Err(format!("conflicting command line option {}", repr(&shown(given))))
         }
         _ => {
             *place = Some(value);

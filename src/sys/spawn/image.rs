@@ -132,8 +132,7 @@ impl Image {
     /// Prepares a program. EINVAL if there is no first word, or a zero byte in a string; ENOMEM.
     pub fn new(given: &Rc<Given>, recipe: &Recipe) -> Result<Image, Errno> {
         let setup = recipe.setup;
-        let program = recipe.argv.first().copied().filter(|word| !word.is_empty());
-        let program = program.ok_or(Errno(libc::EINVAL))?;
+        let program = *recipe.argv.first().ok_or(Errno(libc::EINVAL))?;
         let mut strings = Strings::default();
         let argv = strings.add_all(recipe.argv.iter().map(|&word| [word]))?;
         let variables = own_variables(given, recipe);
@@ -142,6 +141,8 @@ impl Image {
         let path = search_path(given, &variables, &setup.inherit);
         let candidates = match recipe.executable {
             Some(file) => vec![strings.add(&[file.as_bytes()])?],
+            // The file without a name, which is not there.
+            None if program.is_empty() => vec![strings.add(&[])?],
             None => strings.add_candidates(program, &path)?,
         };
         let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
