@@ -18,7 +18,7 @@
 
 mod notice;
 mod place;
-mod rotation;
+pub(crate) mod rotation;
 mod stream;
 mod wiring;
 
