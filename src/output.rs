@@ -18,7 +18,6 @@
 
 mod notice;
 mod place;
-pub(crate) mod rotation;
 mod stream;
 mod wiring;
 

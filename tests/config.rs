@@ -292,7 +292,7 @@ fn a_zdaemon_file_is_read_by_zdaemons_rules() {
     assert_eq!(plan.settings.socket.as_deref(), Some("/tmp/new/s"));
     assert_eq!(plan.settings.directory.as_deref(), Some("/home/me/sub"));
     assert!(plan.settings.daemon && plan.settings.exit_policy == Some(ExitPolicy::Main));
-    assert_eq!(plan.event_log.level, Level::Debug);
+    assert_eq!(plan.event_log.level, Level::Info, "what is below 15 is not shown");
     assert!(plan.event_log.files[0].format.as_ref().unwrap().starts_with("------"));
     let least = self::plan("<runner>\nprogram ls\nforever on\ndaemon off\n</runner>");
     assert_eq!(least.settings.socket.as_deref(), Some("zdsock"));

@@ -62,6 +62,79 @@ fn datagrams(socket: &UnixDatagram, count: usize) -> Vec<String> {
 #[test]
 fn files_that_rotate_and_syslogs_get_what_pythons_handlers_give_them() {
     let (ours, theirs) = (Scratch::new(), Scratch::new());
+    let socket = UnixDatagram::bind(ours.at("socket")).unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(DEADLINE)).unwrap();
+    let at = |name: &str| ours.at(name).to_str().unwrap().to_owned();
+    let log = handlers(at, &udp);
+    let warnings: Vec<String> = lar::logger::init(&log).iter().map(ToString::to_string).collect();
+    let known = [format!("event log {}: can't be opened: No such file or directory", at("nobody"))];
+    assert_eq!(warnings, known);
+
+    // The first line is the one that finds the disk full, which is told once.
+    log::debug!("größe");
+    let full = "<28>root event log /dev/full: No space left on device; lines are lost until one can be written\0";
+    assert_eq!([udp_text(&udp), udp_text(&udp)], ["<31>root größe\0", full]);
+    // The kernel holds ten datagrams and not more.
+    let mut sent = datagrams(&socket, 4);
+    log::info!(target: ZDAEMON, "größe");
+    log::warn!("größe");
+    sent.extend(datagrams(&socket, 4));
+    assert!(!ours.at("late").exists());
+    log::error!("größe");
+    log::error!(target: CRITICAL, "größe");
+    sent.extend(datagrams(&socket, 4));
+    let late = std::fs::read_to_string(ours.at("late")).unwrap();
+    assert!(late.lines().count() == 2 && late.ends_with(" error größe\n"), "{late}");
+    let told = std::fs::read_to_string(ours.at("main")).unwrap();
+    assert_eq!(told.matches("/dev/full: No space left on device").count(), 1, "{told}");
+    // A new syslog in the old one's place gets the next line.
+    drop(socket);
+    std::fs::remove_file(ours.at("socket")).unwrap();
+    log::info!(target: ZDAEMON, "nobody hears");
+    let told = std::fs::read_to_string(ours.at("main")).unwrap();
+    let missing = format!("event log {}: No such file or directory", at("socket"));
+    assert_eq!(told.matches(&missing).count(), 2, "once for each of the two: {told}");
+    let socket = UnixDatagram::bind(ours.at("socket")).unwrap();
+    log::info!(target: ZDAEMON, "here again");
+    let again = datagrams(&socket, 4);
+    let lost = |text: &String| {
+        text.starts_with("<12>root ") && text.ends_with(" lines of this log were lost\0")
+    };
+    assert!(again.iter().any(lost), "{again:?}");
+    assert!(again.contains(&"<158>root here again\0".to_owned()), "{again:?}");
+
+    compare_with_python(&ours, &theirs, sent);
+}
+
+/// What was sent before, and what is written now.
+fn compare_with_python(ours: &Scratch, theirs: &Scratch, sent: Vec<String>) {
+    for name in texts(&ours.path).keys() {
+        std::fs::remove_file(ours.at(name)).unwrap();
+    }
+    // Empty files again, under the same names.
+    lar::logger::reopen();
+    for line in lines() {
+        log::info!(target: ZDAEMON, "{line}");
+    }
+    let socket = UnixDatagram::bind(theirs.at("socket")).unwrap();
+    let mut python = Command::new("python3");
+    python.args(["-c", PYTHON]).arg(lines().join(" ")).current_dir(&theirs.path);
+    python.args(ROTATIONS.map(|(size, keep)| format!("{size} {keep}")));
+    match python.output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(why) => return skip(&format!("no python3: {why}")),
+    }
+    assert_eq!(texts(&ours.path), texts(&theirs.path));
+    let (user, local): (Vec<String>, Vec<String>) = sent
+        .into_iter()
+        .filter(|text| text.ends_with(" größe\0"))
+        .partition(|text| priority(text) < 16);
+    assert_eq!([user, local].concat(), datagrams(&socket, 10));
+}
+
+/// All of them, at paths of `at`'s choice.
+fn handlers(at: impl Fn(&str) -> String, udp: &UdpSocket) -> EventLog {
     let post = |address, facility| Syslog {
         address,
         facility,
@@ -69,10 +142,6 @@ fn files_that_rotate_and_syslogs_get_what_pythons_handlers_give_them() {
         format: "%(name)s %(message)s".into(),
         date_format: None,
     };
-    let sockets = [&ours, &theirs].map(|dir| UnixDatagram::bind(dir.at("socket")).unwrap());
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    udp.set_read_timeout(Some(DEADLINE)).unwrap();
-    let at = |name: &str| ours.at(name).to_str().unwrap().to_owned();
     let rotated = ROTATIONS.iter().enumerate().map(|(index, &(size, keep))| LogFile {
         rotate: Some(Rotate { size, keep }),
         format: Some("%(levelname)s %(message)s".into()),
@@ -90,67 +159,7 @@ fn files_that_rotate_and_syslogs_get_what_pythons_handlers_give_them() {
         post(SyslogAddress::Udp(udp.local_addr().unwrap()), 3),
         post(SyslogAddress::Path(at("nobody")), 1),
     ];
-    let log = EventLog { level: Level::Trace, files, syslogs, zdaemons: true };
-    let warnings: Vec<String> = lar::logger::init(&log).iter().map(ToString::to_string).collect();
-    let known = [format!("event log {}: can't be opened: No such file or directory", at("nobody"))];
-    assert_eq!(warnings, known);
-
-    // The first line is the one that finds the disk full, which is told once.
-    log::debug!("größe");
-    let full = "<28>root event log /dev/full: No space left on device; lines are lost until one can be written\0";
-    assert_eq!([udp_text(&udp), udp_text(&udp)], ["<31>root größe\0", full]);
-    // The kernel holds ten datagrams and not more.
-    let mut sent = datagrams(&sockets[0], 4);
-    log::info!(target: ZDAEMON, "größe");
-    log::warn!("größe");
-    sent.extend(datagrams(&sockets[0], 4));
-    assert!(!ours.at("late").exists());
-    log::error!("größe");
-    log::error!(target: CRITICAL, "größe");
-    sent.extend(datagrams(&sockets[0], 4));
-    let late = std::fs::read_to_string(ours.at("late")).unwrap();
-    assert!(late.lines().count() == 2 && late.ends_with(" error größe\n"), "{late}");
-    let told = std::fs::read_to_string(ours.at("main")).unwrap();
-    assert_eq!(told.matches("/dev/full: No space left on device").count(), 1, "{told}");
-    // A new syslog in the old one's place gets the next line.
-    drop(sockets);
-    std::fs::remove_file(ours.at("socket")).unwrap();
-    log::info!(target: ZDAEMON, "nobody hears");
-    let told = std::fs::read_to_string(ours.at("main")).unwrap();
-    let missing = format!("event log {}: No such file or directory", at("socket"));
-    assert_eq!(told.matches(&missing).count(), 2, "once for each of the two: {told}");
-    let socket = UnixDatagram::bind(ours.at("socket")).unwrap();
-    log::info!(target: ZDAEMON, "here again");
-    let again = datagrams(&socket, 4);
-    let lost = |text: &String| {
-        text.starts_with("<12>root ") && text.ends_with(" lines of this log were lost\0")
-    };
-    assert!(again.iter().any(lost), "{again:?}");
-    assert!(again.contains(&"<158>root here again\0".to_owned()), "{again:?}");
-
-    for name in texts(&ours.path).keys() {
-        std::fs::remove_file(ours.at(name)).unwrap();
-    }
-    // Empty files again, under the same names.
-    lar::logger::reopen();
-    for line in lines() {
-        log::info!(target: ZDAEMON, "{line}");
-    }
-    std::fs::remove_file(theirs.at("socket")).unwrap();
-    let socket = UnixDatagram::bind(theirs.at("socket")).unwrap();
-    let mut python = Command::new("python3");
-    python.args(["-c", PYTHON]).arg(lines().join(" ")).current_dir(&theirs.path);
-    python.args(ROTATIONS.map(|(size, keep)| format!("{size} {keep}")));
-    match python.output() {
-        Ok(output) => assert!(output.status.success(), "{output:?}"),
-        Err(why) => return skip(&format!("no python3: {why}")),
-    }
-    assert_eq!(texts(&ours.path), texts(&theirs.path));
-    let (user, local): (Vec<String>, Vec<String>) = sent
-        .into_iter()
-        .filter(|text| text.ends_with(" größe\0"))
-        .partition(|text| priority(text) < 16);
-    assert_eq!([user, local].concat(), datagrams(&socket, 10));
+    EventLog { level: Level::Trace, files, syslogs, zdaemons: true }
 }
 
 fn udp_text(socket: &UdpSocket) -> String {

@@ -15,11 +15,11 @@ use nix::unistd::write;
 
 use super::form;
 use super::post::Post;
-use crate::output::rotation::Rotation;
 use crate::plan::{LogFile, Syslog, SyslogAddress};
 use crate::sys::fd::Standard;
 use crate::sys::outlet::Outlet;
 use crate::sys::pipe;
+use crate::sys::rotation::Rotation;
 use crate::transcript::Stamp;
 
 /// The longest line, in bytes; a longer one is cut. What poll promises to take whole (PIPE_BUF):
