@@ -122,13 +122,13 @@ fn the_real_client_waits_for_a_program_that_keeps_dying() {
 fn the_real_client_starts_lars_manager_and_knows_nothing_of_it() {
     let Some(real) = real() else { return };
     let dir = Scratch::new();
-    std::os::unix::fs::symlink(lar::LAR, dir.at("lars-zdaemon")).unwrap();
-    let file = "<runner>\nprogram sleep 1000\npython /usr/bin/env\nzdrun {dir}/lars-zdaemon\n\
+    std::os::unix::fs::symlink(lar::LAR, dir.at("zdrun")).unwrap();
+    let file = "<runner>\nprogram sleep 1000\npython /usr/bin/env\nzdrun {dir}/zdrun\n\
                 backoff-limit 4\n</runner>\n";
     dir.write("z.conf", file);
     let theirs = |line: &str, code, out: &str| expect(&dir, Some(&real), line, code, out);
     theirs("-C z.conf start", 0, STARTED);
-    assert!(dir.processes().iter().any(|(_, words)| words.contains("lars-zdaemon")));
+    assert!(dir.processes().iter().any(|(_, words)| words.contains("/zdrun ")));
     theirs("-C z.conf status", 0, RUNNING);
     theirs("-C z.conf -b 4 stop", 0, STOPPED);
     theirs("-C z.conf status", 3, LOST);
@@ -181,8 +181,8 @@ fn redis_lives_its_life() {
     });
     // The first life began in the old file; all else is in the new one.
     let (old, new) = (dir.read("log.1"), dir.read("log"));
-    assert_eq!(old.matches("Ready to accept connections").count(), 1, "{old}");
-    assert_eq!(new.matches("Ready to accept connections").count(), 1, "{new}");
+    assert_eq!(old.matches("Server initialized").count(), 1, "{old}");
+    assert_eq!(new.matches("Server initialized").count(), 1, "{new}");
     assert!(!old.contains("Received SIGTERM") && new.contains("Received SIGTERM"), "{old}{new}");
 }
 
