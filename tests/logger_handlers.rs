@@ -2,7 +2,6 @@
 //! bytes. One test only: a process has one log.
 
 #[path = "support/lar.rs"]
-#[allow(dead_code, reason = "only a directory and the skipping are needed")]
 mod lar_support;
 
 use std::collections::BTreeMap;
