@@ -222,7 +222,8 @@ keys! {
             : "who gets it; a host is a number or localhost, as lar looks up no names";
         "facility" "NAME" ["user"] "daemon" Live : "syslog(3)'s word for who speaks";
         "level" "LEVEL" ["the event log's"] "error" Live : "less is not sent";
-        "format" "TEXT" ["%(name)s %(message)s"] "%(message)s" Live : "%(asctime)s, %(levelname)s, %(name)s, %(message)s";
+        "format" "TEXT" ["%(name)s %(message)s"] "%(message)s" Live
+            : "%(asctime)s, %(levelname)s, %(name)s, %(message)s";
         "dateformat" "FORMAT" ["%Y-%m-%dT%H:%M:%S"] "%H:%M" Live : "strftime's words for %(asctime)s";
         "style" "classic|format|template" ["classic"] "format" Live : "how `format` names its fields";
     }
