@@ -188,7 +188,8 @@ fn redis_lives_its_life() {
 
 const NGINX: &str = "daemon off; pid {dir}/pid; error_log stderr notice; worker_processes 2;\nevents {}\nhttp {\n \
     log_format short '$request'; access_log /dev/stdout short;\n \
-    client_body_temp_path {dir}/1; proxy_temp_path {dir}/2;\n fastcgi_temp_path {dir}/3; uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5;\n server { listen 127.0.0.1:PORT; \
+    client_body_temp_path {dir}/1; proxy_temp_path {dir}/2;\n fastcgi_temp_path {dir}/3; \
+    uwsgi_temp_path {dir}/4; scgi_temp_path {dir}/5;\n server { listen 127.0.0.1:PORT; \
     location / { return 200 yes; } }\n}\n";
 
 #[test]

@@ -169,8 +169,12 @@ fn start(
         }
         open_log(&plan.event_log);
     }
+    let heard = !(plan.event_log.files.is_empty() && plan.event_log.syslogs.is_empty());
     for warning in warnings {
-        warn!(target: ZDAEMON, "{warning}");
+        match heard {
+            true => warn!(target: ZDAEMON, "{warning}"),
+            false => complain(warning),
+        }
     }
     if let Some(text) = &stale {
         say(&format!("{text}\n"));
