@@ -11,6 +11,7 @@ TARGET   ?= $(shell rustc -vV | sed -n 's/^host: //p')
 DIR      := $(or $(CARGO_TARGET_DIR),target)
 STATIC    = $(DIR)/$(TARGET)/release/lar
 IMAGE    ?= localhost/lar
+NAMES     = zdaemon zdctl zdrun tini docker-init dumb-init
 ENGINE   ?= $(shell command -v podman || command -v docker)
 
 # The demonstration's socket is an abstract one: any user can have it, and nothing is left behind.
@@ -60,8 +61,16 @@ image: build ## make a container image that holds the static binary and nothing 
 	mkdir -p '$(DIR)/image' && cp '$(STATIC)' container/Containerfile '$(DIR)/image'
 	$(ENGINE) build -t '$(IMAGE)' -f '$(DIR)/image/Containerfile' '$(DIR)/image'
 
-install: build ## install the static binary to $(PREFIX)/sbin
+# With PERSONALITIES=1 also the names under which lar is somebody else. The links are relative, so that they hold in
+# an image or a package, too. What somebody else has installed there is not replaced, but a link is.
+install: build ## install the static binary to $(PREFIX)/sbin; PERSONALITIES=1: and zdaemon, tini, dumb-init
 	install -D -m 755 '$(STATIC)' '$(DESTDIR)$(PREFIX)/sbin/lar'
+ifeq ($(PERSONALITIES),1)
+	@cd '$(DESTDIR)$(PREFIX)/sbin' && for name in $(NAMES); do \
+	    if [ -e "$$name" ] && [ ! -L "$$name" ]; then \
+	        echo "$(DESTDIR)$(PREFIX)/sbin/$$name is not a link: it stays" >&2; \
+	    else ln -sfn lar "$$name"; fi; done
+endif
 
 clean: ## remove what was built
 	$(CARGO) clean

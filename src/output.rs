@@ -18,7 +18,6 @@
 
 mod notice;
 mod place;
-mod rotation;
 mod stream;
 mod wiring;
 

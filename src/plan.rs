@@ -383,8 +383,10 @@ pub enum Who {
 pub struct EventLog {
     /// What is logged.
     pub level: Level,
-    /// Where to; empty: standard error.
+    /// Where to; if there is neither a file nor a syslog: standard error.
     pub files: Vec<LogFile>,
+    /// And to whom.
+    pub syslogs: Vec<Syslog>,
     /// Whether it is a zdaemon's: what only lar would say is left to level debug, and without a file nothing is
     /// logged.
     pub zdaemons: bool,
@@ -392,7 +394,7 @@ pub struct EventLog {
 
 impl Default for EventLog {
     fn default() -> EventLog {
-        EventLog { level: Level::Info, files: Vec::new(), zdaemons: false }
+        EventLog { level: Level::Info, files: Vec::new(), syslogs: Vec::new(), zdaemons: false }
     }
 }
 
@@ -407,6 +409,42 @@ pub struct LogFile {
     pub format: Option<String>,
     /// strftime's words for `%(asctime)s`.
     pub date_format: Option<String>,
+    /// When it is put aside; `None`: never.
+    pub rotate: Option<Rotate>,
+    /// Whether it is opened for the first line, and not before.
+    pub delay: bool,
+}
+
+impl LogFile {
+    /// Everything of this level and above, in lar's form.
+    pub fn new(path: impl Into<String>, level: Level) -> LogFile {
+        let path = path.into();
+        LogFile { path, level, format: None, date_format: None, rotate: None, delay: false }
+    }
+}
+
+/// One `<syslog>` of an `<eventlog>`: each line is a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syslog {
+    /// Who gets them.
+    pub address: SyslogAddress,
+    /// syslog(3)'s number, 0 to 23.
+    pub facility: u8,
+    /// Less than this is not sent.
+    pub level: Level,
+    /// zdaemon's line format.
+    pub format: String,
+    /// strftime's words for `%(asctime)s`.
+    pub date_format: Option<String>,
+}
+
+/// Where a syslog listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// A datagram socket in the file system, as `/dev/log`.
+    Path(String),
+    /// By UDP.
+    Udp(core::net::SocketAddr),
 }
 
 /// How much is logged; each includes the ones before.

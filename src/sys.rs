@@ -17,6 +17,7 @@ pub mod peer;
 pub mod pipe;
 pub mod raw;
 pub mod reap;
+pub mod rotation;
 pub mod signals;
 pub mod spawn;
 pub mod terminal;

@@ -68,8 +68,10 @@ fn main() {
     }
     let directory = std::env::temp_dir().join(format!("lar-alloc-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    count_allocations(&directory);
-    count_syscalls(&directory);
+    for manage in [services as Config, runner] {
+        count_allocations(&directory, manage);
+        count_syscalls(&directory, manage);
+    }
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -85,7 +87,36 @@ fn be_lar(file: &Path) -> ! {
     std::process::exit(i32::from(lar::cli::main()));
 }
 
-/// A lar with two services: one is restarted at once, one through a backoff, both with their output captured.
+/// A configuration for a directory, its socket and its log.
+type Config = fn(&Path, &Path, &Path) -> String;
+
+/// Two services: one is restarted at once, one through a backoff, both with their output captured.
+fn services(here: &Path, socket: &Path, log: &Path) -> String {
+    let (here, socket, log) = (here.display(), socket.display(), log.display());
+    format!(
+        "<lar>\n  socket-name {socket}\n  spawn-rate none\n</lar>\n\
+         <eventlog>\n  level info\n  <logfile>\n    path {log}\n  </logfile>\n</eventlog>\n\
+         <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
+         <service quick>\n  healthy-after 0s\n  transcript {here}/quick.log\n</service>\n\
+         <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
+         transcript {here}/slow.log\n</service>\n",
+    )
+}
+
+/// zdaemon's one program with a transcript, and a log that would be put aside. With a limit of 0 it never waits.
+fn runner(here: &Path, socket: &Path, log: &Path) -> String {
+    let program = here.join("program");
+    std::fs::write(&program, "echo up\nexec sleep 1000\n").unwrap();
+    let (here, socket, log) = (here.display(), socket.display(), log.display());
+    format!(
+        "<runner>\n  program sh {here}/program\n  socket-name {socket}\n  backoff-limit 0\n  daemon off\n  \
+         transcript {here}/transcript.log\n</runner>\n\
+         <eventlog>\n  <logfile>\n    path {log}\n    max-size 1GB\n    old-files 1\n  \
+         </logfile>\n</eventlog>\n",
+    )
+}
+
+/// A lar, and what it tells.
 struct Manager {
     child: Child,
     events: BufReader<UnixStream>,
@@ -100,24 +131,13 @@ impl Drop for Manager {
 }
 
 impl Manager {
-    fn start(directory: &Path, mut command: Command) -> Manager {
+    fn start(directory: &Path, config: Config, mut command: Command) -> Manager {
         let socket = directory.join("socket");
-        let config = directory.join("lar.conf");
-        let (log, here) = (directory.join("lar.log"), directory.display());
-        let text = format!(
-            "<lar>\n  socket-name {}\n  spawn-rate none\n</lar>\n\
-             <eventlog>\n  level info\n  <logfile>\n    path {}\n  </logfile>\n</eventlog>\n\
-             <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
-             <service quick>\n  healthy-after 0s\n  transcript {here}/quick.log\n</service>\n\
-             <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
-             transcript {here}/slow.log\n</service>\n",
-            socket.display(),
-            log.display(),
-        );
-        std::fs::write(&config, text).unwrap();
+        let (file, log) = (directory.join("lar.conf"), directory.join("lar.log"));
+        std::fs::write(&file, config(directory, &socket, &log)).unwrap();
         let child = command
             .arg("-C")
-            .arg(&config)
+            .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
@@ -182,7 +202,7 @@ fn connect(socket: &Path) -> UnixStream {
     }
 }
 
-fn count_allocations(directory: &Path) {
+fn count_allocations(directory: &Path, config: Config) {
     let page = directory.join("count");
     std::fs::write(&page, [0; 8]).unwrap();
     let counted = File::open(&page).unwrap();
@@ -193,7 +213,7 @@ fn count_allocations(directory: &Path) {
     };
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(ROLE, &page);
-    let mut manager = Manager::start(directory, command);
+    let mut manager = Manager::start(directory, config, command);
     manager.restart(WARM_UP);
     let before = read();
     assert!(before > 100, "the counter counts: lar has read a file and made tables");
@@ -223,7 +243,7 @@ const FORBIDDEN: [&str; 16] = [
     "memfd_create(",
 ];
 
-fn count_syscalls(directory: &Path) {
+fn count_syscalls(directory: &Path, config: Config) {
     let trace = directory.join("trace");
     let probe = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     if !probe.is_ok_and(|status| status.success()) {
@@ -232,7 +252,7 @@ fn count_syscalls(directory: &Path) {
     }
     let mut command = Command::new("strace");
     command.arg("-o").arg(&trace).arg(env!("CARGO_BIN_EXE_lar"));
-    let mut manager = Manager::start(directory, command);
+    let mut manager = Manager::start(directory, config, command);
     manager.restart(WARM_UP + RESTARTS);
     drop(manager);
     let text = std::fs::read_to_string(&trace).unwrap();

@@ -100,8 +100,11 @@ fn around(key: &keys::Key, line: &str) -> String {
         keys::Kind::Runner => format!("<runner>\n{program}\n{line}\n</runner>"),
         keys::Kind::EventLog => format!("{service}<eventlog>\n{line}\n</eventlog>"),
         keys::Kind::LogFile => {
-            let path = if line.starts_with("path") { "" } else { "path STDERR" };
+            let path = if line.starts_with("path") { "" } else { "path /lars.log" };
             format!("{service}<eventlog>\n<logfile>\n{path}\n{line}\n</logfile>\n</eventlog>")
+        }
+        keys::Kind::Syslog => {
+            format!("{service}<eventlog>\n<syslog>\n{line}\n</syslog>\n</eventlog>")
         }
     }
 }
@@ -115,6 +118,8 @@ fn every_key_of_the_table_does_something() {
             // It overrides something, or its own default is all there is.
             "forever" if key.kind == keys::Kind::Service => before = "preset gaffer".into(),
             "groups" => before = "user nobody".into(),
+            "old-files" => before = "max-size 1K".into(),
+            "style" => before = "format {message} %(message)s".into(),
             "stdin" | "environment-file" => {
                 plan(&around(key, &line));
                 continue;
@@ -287,7 +292,7 @@ fn a_zdaemon_file_is_read_by_zdaemons_rules() {
     assert_eq!(plan.settings.socket.as_deref(), Some("/tmp/new/s"));
     assert_eq!(plan.settings.directory.as_deref(), Some("/home/me/sub"));
     assert!(plan.settings.daemon && plan.settings.exit_policy == Some(ExitPolicy::Main));
-    assert_eq!(plan.event_log.level, Level::Debug);
+    assert_eq!(plan.event_log.level, Level::Info, "what is below 15 is not shown");
     assert!(plan.event_log.files[0].format.as_ref().unwrap().starts_with("------"));
     let least = self::plan("<runner>\nprogram ls\nforever on\ndaemon off\n</runner>");
     assert_eq!(least.settings.socket.as_deref(), Some("zdsock"));

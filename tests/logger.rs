@@ -11,10 +11,8 @@ fn the_event_log_goes_to_each_file_by_its_level_and_follows_a_rename() {
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir(&dir).unwrap();
     let file = |name: &str, level, format: Option<&str>| LogFile {
-        path: dir.join(name).to_str().unwrap().to_owned(),
-        level,
         format: format.map(str::to_owned),
-        date_format: None,
+        ..LogFile::new(dir.join(name).to_str().unwrap(), level)
     };
     let files = vec![
         file("all", Level::Trace, None),

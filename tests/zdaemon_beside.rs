@@ -167,7 +167,7 @@ fn a_programs_whole_life_is_told_in_the_same_words() {
         "-C z.conf kill cont",
         "-C z.conf reopen_transcript",
         "-C z.conf restart 50",
-        "-C z.conf kill usr1",
+        "-C z.conf kill winch",
         "-p sleep -s run/sock status",
         "-p other -s run/sock stop",
         "-C z.conf status",

@@ -90,7 +90,7 @@ fn real(place: &Path, cases: &[Case]) -> Vec<String> {
 
 /// The values, as Python shows them.
 fn shown(said: &Zdaemon) -> String {
-    let Zdaemon { runner, environment, event_log } = said;
+    let Zdaemon { runner, environment, event_log, .. } = said;
     let text = |value: Option<&str>| value.map_or("None".into(), repr);
     let words = |value: Option<&[String]>| match value {
         Some(words) => {

@@ -4,6 +4,8 @@
 mod background;
 #[path = "zdaemon_manager/classic.rs"]
 mod classic;
+#[path = "zdaemon_manager/eventlog.rs"]
+mod eventlog;
 #[path = "zdaemon_manager/governor.rs"]
 mod governor;
 #[path = "support/lar.rs"]

@@ -62,6 +62,7 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
             said: options.runner,
             environment: options.environment,
             event_log: options.event_log,
+            warnings: options.warnings,
             name,
             config_path: options.config,
         }),

@@ -25,12 +25,21 @@ pub enum Kind {
     EventLog,
     /// `<logfile>` in an event log.
     LogFile,
+    /// `<syslog>` in an event log.
+    Syslog,
 }
 
 impl Kind {
     /// Every kind, as the tables show them.
-    pub const ALL: [Kind; 6] =
-        [Kind::Service, Kind::Limits, Kind::Lar, Kind::Runner, Kind::EventLog, Kind::LogFile];
+    pub const ALL: [Kind; 7] = [
+        Kind::Service,
+        Kind::Limits,
+        Kind::Lar,
+        Kind::Runner,
+        Kind::EventLog,
+        Kind::LogFile,
+        Kind::Syslog,
+    ];
 
     /// How a reader of the tables finds it.
     pub const fn title(self) -> &'static str {
@@ -41,6 +50,7 @@ impl Kind {
             Kind::Runner => "<runner>: a zdaemon file's only program",
             Kind::EventLog => "<eventlog>: lar's own log",
             Kind::LogFile => "<logfile> in <eventlog>",
+            Kind::Syslog => "<syslog> in <eventlog>: each line is a datagram",
         }
     }
 

@@ -9,8 +9,17 @@ use super::world::World;
 use super::{substitute, words};
 
 /// Every section there is.
-pub(super) const ALL: [&str; 8] =
-    ["service", "defaults", "lar", "runner", "environment", "eventlog", "limits", "logfile"];
+pub(super) const ALL: [&str; 9] = [
+    "service",
+    "defaults",
+    "lar",
+    "runner",
+    "environment",
+    "eventlog",
+    "limits",
+    "logfile",
+    "syslog",
+];
 
 /// What substitution may draw on.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@
 mod matcher;
 mod schema;
 
-use super::diagnostic::{Report, Severity};
+use super::diagnostic::{Diagnostic, Report, Severity};
 use super::lines::{self, Line};
 use super::section::Scope;
 use super::value::Wrong;
@@ -28,6 +28,8 @@ pub struct Zdaemon {
     pub environment: Vec<(String, String)>,
     /// The `<eventlog>` in `<runner>`, else the one beside it.
     pub event_log: EventLog,
+    /// What of that does nothing here, and what lar does instead.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the file whose absolute path is `path`. `overrides` are the values of `-X` as typed
@@ -50,18 +52,24 @@ pub fn zdaemon(
     matcher.file(&mut tree.root, overrides)?;
     let top = sort(&tree, &mut report);
     let scope = Scope::new(&tree.defines, world);
-    let event_log = event_log(&top, &scope, &mut report);
+    let mut logs = Report::default();
+    let event_log = event_log(&top, &scope, &mut logs);
     let Some(section) = top.runner else {
         return Err("no values for section type 'runner'; 1 required".into());
     };
     let (runner, environment) = runner::options(section, top.environment, &scope, &mut report);
     // What ZConfig takes and lar does not: a bound of the reader's, or a value that no system call takes.
-    match report.finish().into_iter().find(|found| found.severity == Severity::Error) {
+    let logs = logs.finish();
+    let found = report.finish();
+    match logs.iter().chain(&found).find(|found| found.severity == Severity::Error) {
         Some(error) => Err(match &error.place {
             Some(place) => placed(&error.message, place.line, &place.file),
-            None => error.message,
+            None => error.message.clone(),
         }),
-        None => Ok(Zdaemon { runner, environment, event_log }),
+        None => {
+            let warnings = logs.iter().map(Diagnostic::headline).collect();
+            Ok(Zdaemon { runner, environment, event_log, warnings })
+        }
     }
 }
 

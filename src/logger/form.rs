@@ -14,6 +14,8 @@ const DATE: &str = "%Y-%m-%dT%H:%M:%S";
 pub(super) struct Form {
     stamp: Stamp,
     colour: bool,
+    /// A syslog's facility: each line is a datagram with its priority before and a NUL behind.
+    facility: Option<u8>,
     /// `None` is lar's own: time, level, message.
     parts: Option<Vec<Part>>,
 }
@@ -37,7 +39,12 @@ impl Form {
             (None, None) => None,
         };
         let stamp = date.and_then(|date| Stamp::new(date).ok()).unwrap_or_default();
-        Form { stamp, colour, parts: format.map(parse) }
+        Form { stamp, colour, facility: None, parts: format.map(parse) }
+    }
+
+    /// The form of a `<syslog>`.
+    pub(super) fn syslog(format: &str, date_format: Option<&str>, facility: u8) -> Form {
+        Form { facility: Some(facility), ..Form::new(Some(format), date_format, false) }
     }
 
     /// Writes a record as a line.
@@ -52,6 +59,9 @@ impl Form {
             let time = self.stamp.render(at);
             return writeln!(out, "{time} {paint}{word}{plain} {}", record.args());
         };
+        if let Some(facility) = self.facility {
+            write!(out, "<{}>", u32::from(facility) * 8 + u32::from(severity(record)))?;
+        }
         for part in parts {
             match part {
                 Part::Plain(text) => out.write_all(text.as_bytes())?,
@@ -62,7 +72,7 @@ impl Form {
                 Part::Message => out.write_fmt(*record.args())?,
             }
         }
-        out.write_all(b"\n")
+        out.write_all(if self.facility.is_some() { b"\0" } else { b"\n" })
     }
 }
 
@@ -94,14 +104,33 @@ fn python(record: &Record<'_>) -> &'static str {
     }
 }
 
-/// Python's `%(word)s`, widths and such ignored, and the escapes `\n`, `\t` and `\\`. What is not
+/// syslog(3)'s number of a level, as Python chooses it.
+fn severity(record: &Record<'_>) -> u8 {
+    match record.level() {
+        _ if record.target() == super::CRITICAL => 2,
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Python's `%(word)s`, widths and such ignored, and the escapes `\b`, `\f`, `\n`, `\r`, `\t` and `\\`. What is not
 /// known stays as it is written.
 fn parse(format: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut plain = String::new();
     let mut rest = format;
     while let Some(char) = rest.chars().next() {
-        let known = [("\\n", "\n"), ("\\t", "\t"), ("\\\\", "\\"), ("%%", "%")];
+        let known = [
+            ("\\b", "\x08"),
+            ("\\f", "\x0c"),
+            ("\\n", "\n"),
+            ("\\r", "\r"),
+            ("\\t", "\t"),
+            ("\\\\", "\\"),
+            ("%%", "%"),
+        ];
         if let Some((from, to)) = known.into_iter().find(|(from, _)| rest.starts_with(from)) {
             plain.push_str(to);
             rest = &rest[from.len()..];

@@ -14,11 +14,11 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::write;
 
 use super::notice::{News, Notices};
-use super::rotation::Rotation;
 use crate::plan::Rotate;
 use crate::sys::fd::Standard;
 use crate::sys::outlet::Outlet;
 use crate::sys::pipe;
+use crate::sys::rotation::Rotation;
 use crate::time::{Duration, Instant};
 use crate::transcript::frame::PAGE;
 

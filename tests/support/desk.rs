@@ -28,6 +28,10 @@ pub enum State {
     Stopped,
     /// zdaemon 2's: it outlives its program.
     Old,
+    /// It runs for one look, then all is over.
+    Leaving,
+    /// It is said to run, and there is no such process.
+    Lost,
     /// The manager does not answer any more.
     Gone,
 }
@@ -107,6 +111,9 @@ fn serve(
     if states.len() > 1 {
         states.pop_front();
     }
+    if state == State::Leaving {
+        states[0] = State::Gone;
+    }
     if state != State::Gone {
         let _ = (&stream).write_all(reply(state, pids).as_bytes());
     }
@@ -117,7 +124,9 @@ pub fn reply(state: State, pids: [u32; 2]) -> String {
     let pid = match state {
         State::Backoff | State::Stopped | State::Old | State::Gone => 0,
         State::Other => pids[1],
-        State::Up | State::Testing | State::Stopping => pids[0],
+        // More than the kernel ever gives out.
+        State::Lost => 4_194_305,
+        State::Up | State::Testing | State::Stopping | State::Leaving => pids[0],
     };
     let wanted = !matches!(state, State::Stopping | State::Stopped | State::Old);
     let status = if pid == 0 { "stopped" } else { "running" };

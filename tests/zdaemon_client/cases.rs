@@ -72,6 +72,7 @@ pub fn all() -> Vec<Case> {
         case(&["status"], None, 3, DOWN),
         case(&["status"], Some(Up), 0, UP),
         case(&["status"], Some(Testing), 0, UP),
+        case(&["status"], Some(Stopping), 0, UP),
         case(&["status"], Some(Backoff), 0, IDLE),
         case(&["status"], Some(Stopped), 0, IDLE),
         case(&["status"], Some(Old), 0, IDLE),
@@ -94,6 +95,8 @@ pub fn all() -> Vec<Case> {
             &[("start", &[Testing])],
             "start",
         ),
+        case(&["start"], Some(Stopping), 0, "daemon process already running; pid=PID\n"),
+        then(case(&["start"], Some(Old), 0, STARTED), &[("start", &[Up])], "start"),
         case(&["--daemon", "start"], Some(Up), 0, "daemon process already running; pid=PID\n"),
     ];
     let stops = [
@@ -101,11 +104,28 @@ pub fn all() -> Vec<Case> {
         case(&["stop"], Some(Stopped), 0, NOT),
         then(case(&["stop"], Some(Up), 0, STOPPED), &[("stop", &[Stopping, Gone])], "stop"),
         then(case(&["stop"], Some(Up), 0, STOPPED), &[("stop", &[Stopping, Stopped])], "stop"),
+        then(case(&["stop"], Some(Testing), 0, STOPPED), &[("stop", &[Stopping, Gone])], "stop"),
         then(case(&["stop"], Some(Stopping), 0, STOPPED), &[("stop", &[Gone])], "stop"),
         then(case(&["stop"], Some(Backoff), 0, STOPPED), &[("stop", &[Gone])], "stop"),
         then(case(&["stop", "x"], Some(Old), 0, STOPPED), &[("stop", &[Gone])], "stop"),
     ];
-    let restarts = [
+    let waits = [
+        case(&["wait"], None, 0, "\ndaemon process stopped\ndaemon manager not running\n"),
+        case(&["wait"], Some(Backoff), 0, waited()),
+        case(&["wait"], Some(Stopped), 0, waited()),
+        case(&["wait"], Some(Leaving), 0, "\ndaemon process stopped\ndaemon manager not running\n"),
+        case(
+            &["wait", "x"],
+            Some(Gone),
+            0,
+            "\ndaemon process stopped\ndaemon manager not running\n",
+        ),
+    ];
+    [&statuses[..], &starts, &stops, &restarts(), &waits, &signals(), &words()].concat()
+}
+
+fn restarts() -> Vec<Case> {
+    vec![
         then(
             case(&["restart"], Some(Up), 0, RESTARTED),
             &[("restart", &[Up, Backoff, Other])],
@@ -121,13 +141,22 @@ pub fn all() -> Vec<Case> {
             "ends with 0",
         ),
         then(case(&["restart"], Some(Backoff), 0, STARTED), &[("start", &[Up])], "start"),
-    ];
-    let waits = [
-        case(&["wait"], None, 0, "\ndaemon process stopped\ndaemon manager not running\n"),
-        case(&["wait"], Some(Backoff), 0, waited()),
-        case(&["wait"], Some(Stopped), 0, waited()),
-    ];
-    [&statuses[..], &starts, &stops, &restarts, &waits, &signals(), &words()].concat()
+        then(case(&["restart"], Some(Stopped), 0, STARTED), &[("start", &[Up])], "start"),
+        then(
+            case(&["restart", "x"], Some(Testing), 0, RESTARTED),
+            &[("restart", &[Up, Other])],
+            "restart",
+        ),
+        then(
+            case(&["restart"], Some(Stopping), 0, RESTARTED),
+            &[("restart", &[Stopping, Other])],
+            "restart",
+        ),
+        but(
+            then(case(&["restart"], Some(Backoff), 1, LOST), &[("start", &[Gone])], "start"),
+            "ends with 0",
+        ),
+    ]
 }
 
 fn signals() -> Vec<Case> {
@@ -135,6 +164,8 @@ fn signals() -> Vec<Case> {
     let term = "kill(PID, 15)\nsignal SIGTERM sent to process PID\n";
     let usr2 = "kill(PID, 12)\nsignal SIGUSR2 sent to process PID\n";
     let kill = "kill(PID, 9)\nsignal SIGKILL sent to process PID\n";
+    let min = "kill(PID, 34)\nsignal SIGRTMIN sent to process PID\n";
+    let cont = "kill(PID, 18)\nsignal SIGCONT sent to process PID\n";
     let max = "kill(PID, 64)\nsignal SIGRTMAX sent to process PID\n";
     vec![
         case(&["kill"], None, 0, NOT),
@@ -143,6 +174,16 @@ fn signals() -> Vec<Case> {
         case(&["kill", "usr2"], Some(Up), 0, usr2),
         case(&["kill", "9"], Some(Up), 0, kill),
         case(&["kill", "64"], Some(Up), 0, max),
+        case(&["kill", "34"], Some(Up), 0, min),
+        case(&["kill", "Signals.SIGCONT"], Some(Testing), 0, cont),
+        case(&["kill", "sigcont"], Some(Stopping), 0, cont),
+        case(&["kill"], Some(Lost), 0, "kill(PID, 15)\nError: [Errno 3] No such process\n"),
+        case(&["kill", "33"], Some(Up), 0, "invalid signal '33'\n"),
+        case(&["kill", "65"], Some(Up), 0, "invalid signal '65'\n"),
+        case(&["kill", "-9"], Some(Up), 0, "invalid signal '-9'\n"),
+        case(&["kill", "1_0"], Some(Up), 0, "kill(PID, 10)\nsignal SIGUSR1 sent to process PID\n"),
+        case(&["kill", "SIG_DFL"], Some(Up), 0, "invalid signal 'SIG_DFL'\n"),
+        case(&["kill", "nosuch"], Some(Stopped), 0, "invalid signal 'nosuch'\n"),
         case(&["kill", "9", "9"], Some(Up), 0, "invalid signal '9 9'\n"),
         case(&["kill", "it's"], None, 0, "invalid signal \"it's\"\n"),
         case(&["kill", "0"], Some(Up), 0, "invalid signal '0'\n"),
@@ -150,9 +191,13 @@ fn signals() -> Vec<Case> {
         case(&["reopen_transcript"], None, 0, DOWN),
         then(case(&["reopen_transcript"], Some(Up), 0, ""), &[], "reopen_transcript"),
         then(case(&["reopen_transcript"], Some(Backoff), 0, ""), &[], "reopen_transcript"),
+        then(case(&["reopen_transcript", "x"], Some(Testing), 0, ""), &[], "reopen_transcript"),
+        then(case(&["reopen_transcript"], Some(Stopped), 0, ""), &[], "reopen_transcript"),
+        case(&["reopen_transcript"], Some(Gone), 0, DOWN),
         case(&["logreopen"], None, 0, both),
         then(case(&["logreopen"], Some(Up), 0, usr2), &[], "reopen_transcript"),
         then(case(&["logreopen"], Some(Backoff), 0, NOT), &[], "reopen_transcript"),
+        case(&["logreopen"], Some(Gone), 0, both),
     ]
 }
 
@@ -161,6 +206,10 @@ fn words() -> Vec<Case> {
     vec![
         case(&["fg"], Some(Up), 0, busy),
         case(&["foreground", "x"], Some(Testing), 0, busy),
+        case(&["fg"], Some(Stopping), 0, busy),
+        case(&["logtail"], Some(Up), 0, "No default log file specified; use logtail <logfile>\n"),
+        case(&["logtail", "no"], None, 0, "[Errno 2] No such file or directory: 'no'\n"),
+        case(&["logtail", "/"], None, 0, "[Errno 21] Is a directory: '/'\n"),
         case(&["nonsense", "x"], Some(Up), 0, "*** Unknown syntax: nonsense x\n"),
         case(&["!ls"], None, 0, "*** Unknown syntax: !ls\n"),
         case(&["EOF"], None, 0, "*** Unknown syntax: EOF\n"),

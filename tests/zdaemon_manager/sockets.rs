@@ -39,6 +39,7 @@ fn what_is_no_socket_is_left_alone() {
     dir.write("s", "precious\n");
     let answer = answer(&mut zdrun(&dir.path, &["-s", "s", "sleep", "100"])).expect(1);
     assert!(answer.err.contains("not a socket"), "{answer:?}");
+    assert!(!answer.err.contains("Unlinking"), "{answer:?}");
     assert_eq!(dir.read("s"), "precious\n");
     assert_eq!(std::fs::read_dir(&dir.path).unwrap().count(), 1);
 }

@@ -54,6 +54,8 @@ pub(super) struct Manager {
     pub environment: Vec<(String, String)>,
     /// What `<eventlog>` says.
     pub event_log: EventLog,
+    /// What of that does nothing here, to be told in it.
+    pub warnings: Vec<String>,
     /// What it was called, for messages.
     pub name: String,
     /// Where its configuration came from, if from a file.
@@ -62,7 +64,7 @@ pub(super) struct Manager {
 
 /// The manager's whole life; its exit code.
 pub(super) fn run(manager: Manager) -> u8 {
-    let Manager { said, environment, event_log, name, config_path } = manager;
+    let Manager { said, environment, event_log, warnings, name, config_path } = manager;
     let report = variables::take(REPORT).and_then(|text| text.to_str()?.parse().ok());
     // Nothing is open yet but what we were given.
     let report = fd::take_one(report.unwrap_or(-1)).map(StartReport);
@@ -85,7 +87,7 @@ pub(super) fn run(manager: Manager) -> u8 {
         }
     }
     prepare(&mut plan, Some(executable));
-    start(plan, config_path, report)
+    start(plan, config_path, &warnings, report)
 }
 
 /// What only the plan of a `<runner>` needs, and depends on where lar runs.
@@ -145,7 +147,12 @@ fn is_program(file: &str) -> bool {
 }
 
 /// From a plan to the program; the exit code.
-fn start(mut plan: Plan, config_path: Option<String>, report: Option<StartReport>) -> u8 {
+fn start(
+    mut plan: Plan,
+    config_path: Option<String>,
+    warnings: &[String],
+    report: Option<StartReport>,
+) -> u8 {
     let socket = plan.settings.socket.clone().unwrap_or_default();
     let stale = match incumbent(Path::new(&socket)) {
         Incumbent::Alive(status) => return another(&socket, &status),
@@ -154,8 +161,20 @@ fn start(mut plan: Plan, config_path: Option<String>, report: Option<StartReport
     };
     // A log file's path means what it means here; the transcript's, what it means in the manager's directory.
     let logs = plan.event_log.zdaemons;
+    // PID 1 has nobody to go into the background for; for the rest it is as good a daemon as any.
+    let background = plan.settings.daemon && !boot::is_pid1();
     if logs {
+        if background {
+            streams_to_transcript(&mut plan);
+        }
         open_log(&plan.event_log);
+    }
+    let heard = !(plan.event_log.files.is_empty() && plan.event_log.syslogs.is_empty());
+    for warning in warnings {
+        match heard {
+            true => warn!(target: ZDAEMON, "{warning}"),
+            false => complain(warning),
+        }
     }
     if let Some(text) = &stale {
         say(&format!("{text}\n"));
@@ -163,8 +182,6 @@ fn start(mut plan: Plan, config_path: Option<String>, report: Option<StartReport
             warn!(target: ZDAEMON, "{text}");
         }
     }
-    // PID 1 has nobody to go into the background for; for the rest it is as good a daemon as any.
-    let background = plan.settings.daemon && !boot::is_pid1();
     let startup = match background.then(daemon::go_to_background).transpose() {
         Ok(startup) => startup,
         Err(errno) => {
@@ -204,6 +221,19 @@ fn enter(directory: Option<&str>) -> Option<String> {
     }
 }
 
+/// In the background, standard output and error are the transcript, so that is where a log goes that is sent there.
+fn streams_to_transcript(plan: &mut Plan) {
+    let runner = plan.settings.runner.as_deref();
+    let transcript = runner.map_or("", Runner::transcript);
+    // It is meant where the manager will be.
+    let place = runner.and_then(|runner| runner.directory.as_deref()).unwrap_or("");
+    let transcript = Path::new(place).join(transcript).to_string_lossy().into_owned();
+    let is_stream = |file: &LogFile| matches!(file.path.as_str(), "STDOUT" | "STDERR");
+    for file in plan.event_log.files.iter_mut().filter(|file| is_stream(file)) {
+        file.path.clone_from(&transcript);
+    }
+}
+
 /// Without an `<eventlog>`, Python prints warnings bare to standard error: in the background that is the transcript.
 pub(super) fn bare_log(plan: &Plan, background: bool) -> EventLog {
     let runner = plan.settings.runner.as_deref();
@@ -212,12 +242,11 @@ pub(super) fn bare_log(plan: &Plan, background: bool) -> EventLog {
         _ => Some("STDERR"),
     };
     let file = |path: &str| LogFile {
-        path: path.to_owned(),
-        level: Level::Warn,
         format: Some("%(message)s".into()),
-        date_format: None,
+        ..LogFile::new(path, Level::Warn)
     };
-    EventLog { level: Level::Warn, files: path.map(file).into_iter().collect(), zdaemons: true }
+    let files = path.map(file).into_iter().collect();
+    EventLog { level: Level::Warn, files, zdaemons: true, ..EventLog::default() }
 }
 
 pub(super) fn open_log(event_log: &EventLog) {

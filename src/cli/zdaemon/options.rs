@@ -55,6 +55,8 @@ pub(super) struct Options {
     pub(super) environment: Vec<(String, String)>,
     /// The file's `<eventlog>`.
     pub(super) event_log: EventLog,
+    /// What of that does nothing here.
+    pub(super) warnings: Vec<String>,
     /// Whether the shell is asked for (`-i`).
     pub(super) interactive: bool,
     /// What follows the options: the action, or the manager's program.
@@ -164,6 +166,7 @@ impl Options {
             let read = load(name, &options.overrides)?;
             options.environment = read.environment;
             options.event_log = read.event_log;
+            options.warnings = read.warnings;
             options.file = Some(read.runner);
         }
         let file = options.file.clone().unwrap_or_default();
@@ -190,6 +193,7 @@ impl Options {
             overrides: Vec::new(),
             environment: Vec::new(),
             event_log: EventLog::default(),
+            warnings: Vec::new(),
             interactive: false,
             words,
         }

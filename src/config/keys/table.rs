@@ -212,5 +212,19 @@ keys! {
         "format" "TEXT" ["lar's own; in a zdaemon file, zdaemon's"] "%(message)s" Live
             : "%(asctime)s, %(levelname)s, %(name)s, %(message)s; \\n and \\t are understood";
         "dateformat" "FORMAT" ["%Y-%m-%dT%H:%M:%S"] "%H:%M" Live : "strftime's words for %(asctime)s";
+        "style" "classic|format|template" ["classic"] "format" Live : "how `format` names its fields";
+        "max-size" "SIZE" [""] "10MB" Live : "before it would be this large, the file is put aside: PATH.1, PATH.2…";
+        "old-files" "N" ["1"] "5" Live : "how many files are kept aside";
+        "delay" "boolean" ["no"] "yes" Live : "open the file for its first line, and not before";
+    }
+    Syslog / "as zdaemon has them" {
+        "address" "PATH|HOST:PORT" ["localhost:514"] "/dev/log" Live
+            : "who gets it; a host is a number or localhost, as lar looks up no names";
+        "facility" "NAME" ["user"] "daemon" Live : "syslog(3)'s word for who speaks";
+        "level" "LEVEL" ["the event log's"] "error" Live : "less is not sent";
+        "format" "TEXT" ["%(name)s %(message)s"] "%(message)s" Live
+            : "%(asctime)s, %(levelname)s, %(name)s, %(message)s";
+        "dateformat" "FORMAT" ["%Y-%m-%dT%H:%M:%S"] "%H:%M" Live : "strftime's words for %(asctime)s";
+        "style" "classic|format|template" ["classic"] "format" Live : "how `format` names its fields";
     }
 }

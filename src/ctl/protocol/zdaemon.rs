@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::Access;
-use crate::python::{Float, List, Repr};
+use crate::python::{self, Float, List, Repr};
 use crate::signal::Signal;
 
 /// The longest command in bytes.
@@ -52,7 +52,7 @@ impl Command {
                 None => Command::Kill(Signal::TERM.number().into()),
                 Some(word) => {
                     let bad = || format!("Bad signal {}\n", Repr(word));
-                    Command::Kill(integer(word).ok_or_else(bad)?)
+                    Command::Kill(python::int(word, 10).map_err(|_| bad())?)
                 }
             },
             _ => return Err(format!("Unknown command {}; 'help' for a list\n", Repr(verb))),
@@ -70,26 +70,6 @@ impl Command {
             | Command::Reopen => Access::Operate,
         }
     }
-}
-
-/// A number as Python's `int` reads one: a sign, and digits with single underscores between them. One that is too
-/// large is the largest.
-fn integer(text: &str) -> Option<i64> {
-    let (negative, digits) = match text.as_bytes() {
-        [b'-', ..] => (true, &text[1..]),
-        [b'+', ..] => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let mut number = 0i64;
-    for group in digits.split('_') {
-        if group.is_empty() || !group.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        for byte in group.bytes() {
-            number = number.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
-        }
-    }
-    Some(if negative { -number } else { number })
 }
 
 /// What `status` tells. Times are seconds since the epoch.

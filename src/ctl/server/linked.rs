@@ -1,15 +1,13 @@
 //! zdaemon's way to a socket: it is made under another name, then given its own by a hard link, which only
-//! one can
-//! make. So two managers, lar's or zdaemon's, respect each other, and nothing stays beside the socket.
+//! one can make. So two managers, lar's or zdaemon's, respect each other, and nothing stays beside the socket.
 //!
 //! What zdaemon leaves open is the removal of a dead manager's socket: of two that find it dead, the slower
-//! one may
-//! remove the socket of the quicker. Here the directory is locked meanwhile, which keeps out another lar.
+//! one may remove the socket of the quicker. Here the directory is locked meanwhile, which keeps out another lar.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +18,7 @@ use super::listen::{BindError, Bound, call, remove_stale};
 use crate::ctl::place::Place;
 
 /// How often a lock of the directory is tried, and how many milliseconds lar waits in between. Nothing tells
-/// that a lock is free but
-/// flock(2), and that has no time limit: anybody could keep a manager from starting for ever.
+/// that a lock is free but flock(2), and that has no time limit: anybody could keep a manager from starting for ever.
 const TRIES: (u32, u8) = (50, 10);
 
 /// How long a manager that is there may take to say how it is.
@@ -47,8 +44,11 @@ pub fn incumbent(path: &Path) -> Incumbent {
     match call(&address) {
         Ok(Some(fd)) => Incumbent::Alive(ask(UnixStream::from(fd)).unwrap_or_default()),
         Ok(None) => Incumbent::Alive(String::new()),
-        Err(nix::Error::ENOENT) => Incumbent::Nobody,
-        Err(_) => Incumbent::Dead,
+        // What is no socket will not be removed either.
+        Err(_) => match fs::metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
+            true => Incumbent::Dead,
+            false => Incumbent::Nobody,
+        },
     }
 }
 

@@ -9,19 +9,21 @@ use crate::plan::Rotate;
 
 /// When a file is put aside, and under which names. The names are made at load.
 #[derive(Debug)]
-pub(super) struct Rotation {
-    pub(super) size: u64,
+pub struct Rotation {
+    /// The size in bytes.
+    pub size: u64,
     names: Vec<String>,
 }
 
 impl Rotation {
-    pub(super) fn new(path: &str, rotate: Rotate) -> Rotation {
+    /// For a file and what is kept of it.
+    pub fn new(path: &str, rotate: Rotate) -> Rotation {
         let names = (1..=rotate.keep).map(|number| format!("{path}.{number}")).collect();
         Rotation { size: rotate.size.max(1), names }
     }
 
     /// Renames `path` and its elders, the eldest first; with none to keep, removes it.
-    pub(super) fn shift(&self, path: &str) -> Result<(), Errno> {
+    pub fn shift(&self, path: &str) -> Result<(), Errno> {
         for pair in self.names.windows(2).rev() {
             missing_is_fine(fs::rename(&pair[0], &pair[1]))?;
         }
