@@ -41,6 +41,14 @@ fn every_option_has_a_variable_and_the_command_line_wins() {
 }
 
 #[test]
+fn variables_are_for_this_lar_and_not_for_one_within() {
+    let script = format!("env | grep -c ^LAR_GRACE; exec {LAR} -- sh -c 'exit 3'");
+    let answer =
+        run_with(&[("LAR_REMAP", "3:4"), ("LAR_GRACE", "1s")], &["--", "sh", "-c", &script]);
+    assert_eq!(answer.expect(4).out, "0\n");
+}
+
+#[test]
 fn mistakes_are_named_and_nothing_is_started() {
     for (words, message) in [
         (&["--grop", "--", "echo"][..], "unknown option '--grop'; did you mean '--group'?"),

@@ -198,8 +198,9 @@ fn ctrl_c_ends_the_waiting_and_not_the_shell() {
     session.until("\r\n\r\x1b[Kzdaemon> ");
     session.press("fg\r");
     session.until("please stop it first.\r\n");
-    session.press("!sleep 1000\r");
-    session.until("\r\n");
+    // Ctrl-C is for the command only once there is one.
+    session.press("!echo \"it \"is up; sleep 1000\r");
+    session.until("it is up\r\n");
     session.press("\x03");
     session.until("\r\n\r\x1b[Kzdaemon> ");
     session.press("quit\r");

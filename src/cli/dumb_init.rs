@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ffi::OsString;
+use std::fmt::Arguments;
 use std::io::IsTerminal;
 
 use super::getopt::{Found, Options, Spec, number};
@@ -75,7 +76,7 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
     draft.setsid &= !shared;
     let given = Belongings::take();
     let lines = draft.says_all.then(Lines::new);
-    let say = |words: &str| lines.iter().for_each(|lines| put(lines, words));
+    let say = |words: &str| lines.iter().for_each(|lines| put(lines, format_args!("{words}")));
     if debug {
         say("Running in debug mode.");
     }
@@ -192,7 +193,7 @@ fn rule(text: &str) -> Option<(Signal, Option<Signal>)> {
     Some((Signal::new(from)?, Signal::new(to)))
 }
 
-fn put(lines: &Lines, words: &str) {
+fn put(lines: &Lines, words: Arguments) {
     lines.say(format_args!("[dumb-init] {words}"));
 }
 
@@ -212,54 +213,56 @@ struct DumbInit {
 }
 
 impl DumbInit {
-    fn say(&self, words: &str) {
+    fn say(&self, words: Arguments) {
         self.lines.iter().for_each(|lines| put(lines, words));
     }
 
     fn started(&self, pid: Pid) {
-        self.say(&format!("Child spawned with PID {pid}."));
+        self.say(format_args!("Child spawned with PID {pid}."));
         if self.leads && !self.attached {
             let Errno(number) = ENOTTY;
-            self.say(&format!("Unable to attach to controlling tty (errno={number} {ENOTTY})."));
+            self.say(format_args!(
+                "Unable to attach to controlling tty (errno={number} {ENOTTY})."
+            ));
         }
         if self.leads {
-            self.say("setsid complete.");
+            self.say(format_args!("setsid complete."));
         }
     }
 
     fn failed(&self, stage: Stage, errno: Errno) {
-        let words = match stage {
-            Stage::Clone => "Unable to fork. Exiting.".to_owned(),
-            Stage::Exec => format!("{}: {errno}", self.program),
-            stage => format!("{}: {errno} ({stage})", self.program),
-        };
-        match &self.lines {
-            Some(lines) => put(lines, &words),
-            None => put(&Lines::new(), &words),
+        let own = self.lines.is_none().then(Lines::new);
+        let Some(lines) = self.lines.as_ref().or(own.as_ref()) else { return };
+        match stage {
+            Stage::Clone => put(lines, format_args!("Unable to fork. Exiting.")),
+            Stage::Exec => put(lines, format_args!("{}: {errno}", self.program)),
+            stage => put(lines, format_args!("{}: {errno} ({stage})", self.program)),
         }
     }
 
     fn forwarded(&self, signal: Signal, passed_on: Option<Signal>) {
         let number = passed_on.map_or(0, Signal::number);
         if self.rewrite.iter().any(|&(from, _)| from == signal) {
-            self.say(&format!("Translating signal {} to {number}.", signal.number()));
+            self.say(format_args!("Translating signal {} to {number}.", signal.number()));
         }
-        self.say(&match number {
-            0 => "Not forwarding signal 0 to children (ignored).".to_owned(),
-            _ => format!("Forwarded signal {number} to children."),
-        });
+        match number {
+            0 => self.say(format_args!("Not forwarding signal 0 to children (ignored).")),
+            _ => self.say(format_args!("Forwarded signal {number} to children.")),
+        }
     }
 
     fn reaped(&self, pid: Pid, status: ExitStatus, main: bool) {
-        self.say(&match status {
+        match status {
             ExitStatus::Code(code) => {
-                format!("A child with PID {pid} exited with exit status {code}.")
+                self.say(format_args!("A child with PID {pid} exited with exit status {code}."));
             }
             ExitStatus::Signal { signal, .. } => {
                 let signal = signal.number();
-                format!("A child with PID {pid} was terminated by signal {signal}.")
+                let words =
+                    format_args!("A child with PID {pid} was terminated by signal {signal}.");
+                self.say(words);
             }
-        });
+        }
         if main {
             self.code.set(Some(status.shell_code()));
             let last = self.rewrite.iter().rev().find(|&&(from, _)| from == Signal::TERM);
@@ -273,12 +276,14 @@ impl Voice for DumbInit {
         match note {
             Note::Spawned(pid) => self.started(pid),
             Note::Failed(stage, errno) => self.failed(stage, errno),
-            Note::Received(signal) => self.say(&format!("Received signal {}.", signal.number())),
+            Note::Received(signal) => {
+                self.say(format_args!("Received signal {}.", signal.number()))
+            }
             Note::Forwarded(signal, passed_on) => self.forwarded(signal, passed_on),
             Note::Reaped(pid, status, main) => self.reaped(pid, status, main),
-            Note::Suspending => self.say("Suspending self due to TTY signal."),
+            Note::Suspending => self.say(format_args!("Suspending self due to TTY signal.")),
             Note::Over => self.code.get().iter().for_each(|code| {
-                self.say(&format!("Child exited with status {code}. Goodbye."));
+                self.say(format_args!("Child exited with status {code}. Goodbye."));
             }),
             Note::Started | Note::Gone(_) | Note::Tested(_) | Note::Drained | Note::Ending(_) => {}
         }

@@ -74,9 +74,10 @@ impl Editor {
         let mut decoder = Decoder::default();
         self.history.begin();
         ear::outlive(S::INT).map_err(raised)?;
-        let mut terminal = Terminal::enter(prompt)?;
         let heard = [S::TERM, S::HUP, S::INT, S::QUIT, S::WINCH, S::CONT];
+        // From here on no signal ends lar before the terminal is given back.
         let mut ear = Ear::open(&heard).map_err(raised)?;
+        let mut terminal = Terminal::enter(prompt)?;
         loop {
             terminal.draw(&buffer)?;
             let key = match step(&mut ear, &mut decoder)? {

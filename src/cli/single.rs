@@ -21,6 +21,7 @@ use crate::signal::Signal;
 use crate::sys::fd;
 use crate::sys::spawn::Given;
 use crate::sys::terminal::Terminal;
+use crate::sys::variables;
 use crate::time::Duration;
 
 /// One option: `--name VALUE`, or the variable.
@@ -284,7 +285,8 @@ fn absolute(path: &str) -> Result<String, String> {
 }
 
 /// The options, and the program's words. A variable counts only where the command line is silent, and an empty one
-/// not at all: whoever writes `LAR_GRACE=${GRACE:-}` means that.
+/// not at all: whoever writes `LAR_GRACE=${GRACE:-}` means that. It is for this lar and not for one that the program
+/// may be, or run, so it goes no further.
 fn read(args: Vec<OsString>) -> Result<(Draft, Vec<OsString>), String> {
     let (given, argv) = split(args)?;
     let mut draft = Draft::default();
@@ -295,8 +297,7 @@ fn read(args: Vec<OsString>) -> Result<(Draft, Vec<OsString>), String> {
             (option.apply)(&mut draft, value)
                 .map_err(|error| format!("--{}: {error}", option.name))?;
         }
-        let variable =
-            std::env::var_os(option.variable).filter(|value| silent && !value.is_empty());
+        let variable = variables::take(option.variable).filter(|value| silent && !value.is_empty());
         if let Some(value) = variable {
             text(value)
                 .and_then(|value| (option.apply)(&mut draft, &value))

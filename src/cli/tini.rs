@@ -2,6 +2,7 @@
 //! (README) is done as `lar -- PROGRAM` does it.
 
 use std::ffi::OsString;
+use std::fmt::Arguments;
 use std::path::Path;
 
 use super::getopt::{Found, Options, Spec, number};
@@ -80,18 +81,18 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
     if let Some(signal) = draft.parent_death
         && let Err(errno) = parent::signal_at_end_of(parent, signal)
     {
-        tini.fatal(&format!("Failed to set up parent death signal: {errno}"));
+        tini.fatal(format_args!("Failed to set up parent death signal: {errno}"));
         return FAILED;
     }
     if draft.subreaper {
         if let Err(errno) = reap::become_subreaper() {
-            tini.fatal(&format!("Failed to register as child subreaper: {errno}"));
+            tini.fatal(format_args!("Failed to register as child subreaper: {errno}"));
             return FAILED;
         }
-        tini.trace("Registered as child subreaper");
+        tini.trace(format_args!("Registered as child subreaper"));
     }
     if !boot::is_pid1() && !reap::is_subreaper() {
-        tini.say(Level::Warn, NO_REAPER);
+        tini.say(Level::Warn, format_args!("{NO_REAPER}"));
     }
     let rules = Rules { restart: Restart::Never, ..Rules::default() };
     let (directory, session) = (None, Session::Job);
@@ -219,7 +220,7 @@ impl Tini {
     }
 
     /// tini says much of this on standard output, between the lines of its program; lar does not.
-    fn say(&self, level: Level, words: &str) {
+    fn say(&self, level: Level, words: Arguments) {
         let name = ["FATAL", "WARN ", "INFO ", "DEBUG", "TRACE"];
         if self.verbosity >= level as u32
             && let Some(name) = name.get(level as usize)
@@ -228,45 +229,45 @@ impl Tini {
         }
     }
 
-    fn fatal(&self, words: &str) {
+    fn fatal(&self, words: Arguments) {
         self.say(Level::Fatal, words);
     }
 
-    fn info(&self, words: &str) {
+    fn info(&self, words: Arguments) {
         self.say(Level::Info, words);
     }
 
-    fn debug(&self, words: &str) {
+    fn debug(&self, words: Arguments) {
         self.say(Level::Debug, words);
     }
 
-    fn trace(&self, words: &str) {
+    fn trace(&self, words: Arguments) {
         self.say(Level::Trace, words);
     }
 
     fn failed(&self, stage: Stage, errno: Errno) {
         match stage {
-            Stage::Clone => self.fatal(&format!("fork failed: {errno}")),
-            Stage::Session => self.fatal(&format!("setpgid failed: {errno}")),
-            Stage::Terminal => self.fatal(&format!("tcsetpgrp failed: {errno}")),
-            Stage::Exec => self.fatal(&format!("exec {} failed: {errno}", self.program)),
-            stage => self.fatal(&format!("exec {} failed: {errno} ({stage})", self.program)),
+            Stage::Clone => self.fatal(format_args!("fork failed: {errno}")),
+            Stage::Session => self.fatal(format_args!("setpgid failed: {errno}")),
+            Stage::Terminal => self.fatal(format_args!("tcsetpgrp failed: {errno}")),
+            Stage::Exec => self.fatal(format_args!("exec {} failed: {errno}", self.program)),
+            stage => self.fatal(format_args!("exec {} failed: {errno} ({stage})", self.program)),
         }
     }
 
     fn reaped(&self, pid: Pid, status: ExitStatus, main: bool) {
-        self.debug(&format!("Reaped child with pid: '{pid}'"));
+        self.debug(format_args!("Reaped child with pid: '{pid}'"));
         match status {
             _ if !main && self.warns_of_orphans => {
-                self.say(Level::Warn, &format!("Reaped zombie process with pid={pid}"));
+                self.say(Level::Warn, format_args!("Reaped zombie process with pid={pid}"));
             }
             _ if !main => {}
             ExitStatus::Code(code) => {
-                self.info(&format!("Main child exited normally (with status '{code}')"));
+                self.info(format_args!("Main child exited normally (with status '{code}')"));
             }
             ExitStatus::Signal { signal, .. } => {
                 let signal = signals::words(signal);
-                self.info(&format!("Main child exited with signal (with signal '{signal}')"));
+                self.info(format_args!("Main child exited with signal (with signal '{signal}')"));
             }
         }
     }
@@ -275,7 +276,8 @@ impl Tini {
     fn looked(&self) {
         if self.verbosity >= Level::Trace as u32 {
             let any = reap::has_children();
-            self.trace(if any { "No child to reap" } else { "No child to wait" });
+            let what = if any { "reap" } else { "wait" };
+            self.trace(format_args!("No child to {what}"));
         }
     }
 }
@@ -284,18 +286,23 @@ impl Voice for Tini {
     fn note(&self, note: Note) {
         match note {
             Note::Spawned(pid) => {
-                self.info(&format!("Spawned child process '{}' with pid '{pid}'", self.program));
+                self.info(format_args!(
+                    "Spawned child process '{}' with pid '{pid}'",
+                    self.program
+                ));
             }
             Note::Failed(stage, errno) => self.failed(stage, errno),
-            Note::Received(Signal::CHLD) => self.debug("Received SIGCHLD"),
+            Note::Received(Signal::CHLD) => self.debug(format_args!("Received SIGCHLD")),
             Note::Forwarded(signal, Some(_)) => {
-                self.debug(&format!("Passing signal: '{}'", signals::words(signal)));
+                self.debug(format_args!("Passing signal: '{}'", signals::words(signal)));
                 self.looked();
             }
-            Note::Gone(_) => self.say(Level::Warn, "Child was dead when forwarding signal"),
+            Note::Gone(_) => {
+                self.say(Level::Warn, format_args!("Child was dead when forwarding signal"))
+            }
             Note::Reaped(pid, status, main) => self.reaped(pid, status, main),
             Note::Drained => self.looked(),
-            Note::Over => self.trace("Exiting: child has exited"),
+            Note::Over => self.trace(format_args!("Exiting: child has exited")),
             Note::Started
             | Note::Received(_)
             | Note::Forwarded(_, None)

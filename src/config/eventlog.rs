@@ -302,10 +302,12 @@ fn level(text: &str) -> Result<Level, Wrong> {
         "trace" => 5,
         "all" => 1,
         "notset" => 0,
-        other => other.parse::<u8>().ok().filter(|number| *number <= 50).ok_or_else(|| {
-            Wrong::new(format!("`{text}` is not a log level"))
-                .hint("critical, error, warn, info, debug, trace, or a number from 0 to 50")
-        })?,
+        other => {
+            python::int(other, 10).ok().filter(|it| (0..=50).contains(it)).ok_or_else(|| {
+                Wrong::new(format!("`{text}` is not a log level"))
+                    .hint("critical, error, warn, info, debug, trace, or a number from 0 to 50")
+            })?
+        }
     };
     Ok(match number {
         31.. => Level::Error,

@@ -38,9 +38,10 @@ const PORTS: u32 = 100;
 const SHELL: &[char] = &['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '{', '~'];
 
 /// First words that only a shell understands.
-const BUILTIN: [&str; 13] = [
-    "cd", "exit", "exec", "export", ".", "set", "ulimit", "umask", "while", "for", "if", "until",
-    "trap",
+const BUILTIN: [&str; 27] = [
+    "!", ".", ":", "alias", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if",
+    "read", "readonly", "set", "shift", "source", "trap", "type", "ulimit", "umask", "unalias",
+    "unset", "until", "wait", "while",
 ];
 
 /// The configuration, and what the lines were that are no `NAME: COMMAND`, with their numbers.

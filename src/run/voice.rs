@@ -63,12 +63,11 @@ impl Lines {
         Lines(Outlet::new(Standard::Error))
     }
 
-    /// Writes one line.
+    /// Writes one line, without claiming memory: many are said of orphans.
     pub fn say(&self, words: Arguments) {
-        let mut text = String::new();
-        let _ = writeln!(text, "{words}"); // a string takes everything
-        let cut = text.len().min(LINE);
-        let mut rest = text.as_bytes().get(..cut).unwrap_or_default();
+        let mut line = Line { bytes: [b'\n'; LINE], used: 0 };
+        let _ = line.write_fmt(words); // what is too long is left out
+        let mut rest = line.bytes.get(..=line.used).unwrap_or_default();
         while !rest.is_empty() {
             match self.0.write(rest) {
                 Ok(count @ 1..) => rest = rest.get(count..).unwrap_or_default(),
@@ -79,8 +78,39 @@ impl Lines {
     }
 }
 
+/// A line as it grows; behind it, its end.
+struct Line {
+    bytes: [u8; LINE],
+    used: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = LINE - 1 - self.used;
+        let part = text.as_bytes().get(..room.min(text.len())).unwrap_or_default();
+        if let Some(place) = self.bytes.get_mut(self.used..self.used + part.len()) {
+            place.copy_from_slice(part);
+            self.used += part.len();
+        }
+        if part.len() < text.len() { Err(std::fmt::Error) } else { Ok(()) }
+    }
+}
+
 impl Default for Lines {
     fn default() -> Lines {
         Lines::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_keeps_its_end() {
+        let mut line = Line { bytes: [b'\n'; LINE], used: 0 };
+        assert!(line.write_fmt(format_args!("{}{}", "a".repeat(LINE - 2), "bcd")).is_err());
+        assert_eq!(line.used, LINE - 1);
+        assert_eq!(&line.bytes[LINE - 3..], b"ab\n");
     }
 }

@@ -47,6 +47,12 @@ const LONGEST: usize = 16;
 impl Decoder {
     /// The next byte; the key that it completes, unless that is one that means nothing here.
     pub(super) fn feed(&mut self, byte: u8) -> Option<Key> {
+        // Enter and Ctrl-C are themselves behind the beginning of anything else, too, and so is a letter behind the
+        // first byte of a character that it is no part of.
+        let begun = self.bytes.first().copied();
+        if byte < 0x20 || begun.is_some_and(|first| first >= 0x80) && byte < 0x80 {
+            self.bytes.clear();
+        }
         self.bytes.push(byte);
         let (complete, key) = match self.bytes[0] {
             0x1b => escape(&self.bytes),
@@ -127,6 +133,7 @@ mod tests {
     fn letters_are_themselves_in_every_language() {
         assert_eq!(keys("aé字\u{1f600}".as_bytes()), ['a', 'é', '字', '\u{1f600}'].map(Key::Char));
         assert_eq!(keys(b"\xffa\xc3"), [Key::Char('a')]);
+        assert_eq!(keys(b"x\xc3\r\xe5\xad9"), [Key::Char('x'), Key::Enter, Key::Char('9')]);
         assert_eq!(keys("\u{85}x".as_bytes()), [Key::Char('x')]);
     }
 
@@ -142,6 +149,7 @@ mod tests {
     #[test]
     fn what_means_nothing_is_passed_over() {
         assert_eq!(keys(b"\x1b[5~\x1bx\x00\x1b[99;99;99Ra"), [Key::Char('a')]);
+        assert_eq!(keys(b"\x1b[\r\x1b\x03\x1b\x1b[A"), [Key::Enter, Key::Cancel, Key::Up]);
         let noise = [&b"\x1b["[..], &[b'1'; 15], b"a"].concat();
         assert_eq!(keys(&noise), [Key::Char('a')]);
     }

@@ -292,16 +292,31 @@ fn exit_codes(text: &str) -> Result<Vec<i32>, String> {
 /// Reads the file of `-C`, a path or a `file:` URL.
 fn load(name: &str, overrides: &[String]) -> Result<config::Zdaemon, String> {
     let path = match name.strip_prefix("file:") {
-        Some(url) => url.strip_prefix("//localhost").or(url.strip_prefix("//")).unwrap_or(url),
+        Some(url) => {
+            decoded(url.strip_prefix("//localhost").or(url.strip_prefix("//")).unwrap_or(url))
+        }
         None if name.contains("://") => {
             return Err(format!("error opening URL {name}: lar reads files only"));
         }
-        None => name,
+        None => name.to_owned(),
     };
-    let path = paths::absolute(path);
+    let path = paths::absolute(&path);
     let bytes = std::fs::read(&path)
         .map_err(|error| format!("error opening file {path}: {}", os_error(&error, Some(&path))))?;
     config::zdaemon(&path, &bytes, overrides, &Machine::new())
+}
+
+/// A URL's path as it is: `%20` is a blank.
+fn decoded(url: &str) -> String {
+    let mut bytes = Vec::with_capacity(url.len());
+    let mut rest = url.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What `-h` prints.
@@ -351,6 +366,12 @@ const COMMON: &str = "\
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_read_as_it_is_written() {
+        assert_eq!(decoded("/a%20b/%C3%A9.conf"), "/a b/é.conf");
+        assert_eq!(decoded("/100%/%zz%2"), "/100%/%zz%2");
+    }
 
     fn read(role: Role, line: &str) -> Result<Options, String> {
         let words: Vec<String> = line.split(' ').map(str::to_string).collect();

@@ -27,7 +27,7 @@ pub(super) fn run(client: &mut Client) -> u8 {
         let typed = editor.read(&prompt(client), &complete);
         next = match typed {
             Ok(Typed::Line(line)) => client.obey(&line),
-            Ok(Typed::Cancelled) => continue,
+            Ok(Typed::Cancelled) => Ok(Next::Done(Code::Done as u8)),
             Ok(Typed::End) => client.obey("EOF"),
             Err(error) => {
                 complain(format_args!("{}: {error}", client.name));
