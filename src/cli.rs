@@ -108,6 +108,9 @@ pub fn main() -> u8 {
 /// What somebody probably meant who wrote a word that is none of ours.
 fn hint(word: &str) -> String {
     const WORDS: [&str; 6] = ["run", "ctl", "check", "config", "help", "version"];
+    if crate::ctl::protocol::command::Command::find(word).is_some() {
+        return format!("unknown command '{word}'; to ask a running manager: lar ctl {word}");
+    }
     let near = crate::nearest::nearest(word, WORDS);
     if let Some(near) = near {
         return format!("unknown command '{word}'; did you mean '{near}'?");

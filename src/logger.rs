@@ -39,7 +39,8 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event log {}: can't be opened: {}", self.path, self.errno.desc())
+        let why = self.errno.desc();
+        write!(f, "event log {}: can't be opened: {why}; going on without it", self.path)
     }
 }
 
@@ -52,7 +53,7 @@ pub const CRITICAL: &str = "zdaemon::critical";
 static SINKS: OnceLock<Vec<Arc<Mutex<Sink>>>> = OnceLock::new();
 
 /// Sets the log up, once; a second call only changes the level. Gives the files that could not be
-/// opened.
+/// opened; if that is all of them, standard error takes their place.
 pub fn init(event_log: &EventLog) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let usual = [LogFile::new("STDERR", Level::Trace)];
@@ -62,6 +63,10 @@ pub fn init(event_log: &EventLog) -> Vec<Warning> {
     if SINKS.get().is_none() {
         let mut all: Vec<_> = files.iter().map(|file| one(file, &mut warnings)).collect();
         all.extend(event_log.syslogs.iter().map(|syslog| post(syslog, &mut warnings)));
+        // Nobody could hear lar, not even why it ends.
+        if warnings.len() == all.len() && !all.is_empty() && !zdaemons {
+            all.push(one(&usual[0], &mut warnings));
+        }
         let (sinks, loggers) = all.into_iter().unzip();
         let _ = SINKS.set(sinks);
         // Refused only if somebody else's logger is there; then lar's lines are theirs.

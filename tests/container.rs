@@ -161,7 +161,9 @@ fn lar_is_steered_in_a_read_only_root_by_a_user_without_any_rights() {
     assert_eq!(ctl(&["status", "api"]).0, Some(3));
     assert_eq!(ctl(&["start", "api"]).0, Some(0));
     container.wait_for("[api] serving");
-    assert_eq!(ctl(&["shutdown"]).0, Some(0));
+    // podman may find the container gone before it has asked how its client ended, and then says 255.
+    let (code, said) = ctl(&["shutdown"]);
+    assert!(matches!(code, Some(0 | 255)), "{code:?}: {said}");
     assert_eq!(container.end().code, Some(0));
 }
 

@@ -110,7 +110,9 @@ fn on_a_terminal_each_has_a_colour() {
 fn mistakes_are_told_in_a_procfiles_words() {
     let dir = app();
     dir.write("empty", "nothing here\n");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
+        (&["run", "-f", "Procfile", "-p", "many"], "--port many: not a port"),
+        (&["run", "-f", "Procfile", "-p", "65500"], "the port of 'worker' would be 65600"),
         (&["run", "-f", "Profile"], "Profile: "),
         (&["run", "-f", "empty"], "empty: there is no program to run"),
         (&["run", "-f", "Procfile", "wroker"], "did you mean 'worker'?"),

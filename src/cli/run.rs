@@ -85,9 +85,7 @@ fn parse(args: Vec<OsString>) -> Result<Options, String> {
                 options.counts.extend(counts(&text(&mut parser)?)?);
             }
             Short('p') | Long("port") => {
-                let port = text(&mut parser)?;
-                let number = port.parse().map_err(|_| format!("--port {port}: not a number"))?;
-                options.port = Some(number);
+                options.port = Some(port("--port", &text(&mut parser)?)?);
             }
             Short('s') | Long("socket") => options.socket = Some(text(&mut parser)?),
             Long("app") => options.group = Some(text(&mut parser)?),
@@ -101,6 +99,11 @@ fn parse(args: Vec<OsString>) -> Result<Options, String> {
 /// The value of an option.
 fn text(parser: &mut lexopt::Parser) -> Result<String, String> {
     parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())
+}
+
+fn port(what: &str, text: &str) -> Result<u32, String> {
+    let port = text.parse::<u16>().ok().filter(|&port| port > 0);
+    port.map(u32::from).ok_or_else(|| format!("{what} {text}: not a port, 1 to 65535"))
 }
 
 /// `web=2,worker=1`.
@@ -135,14 +138,14 @@ fn translated(path: &str, options: &Options) -> Result<String, String> {
     }
     // What can't be read or is wrong is told when the variables are read for the programs.
     let texts: Vec<String> = environment.iter().flat_map(std::fs::read_to_string).collect();
-    let port = procfile::variable(&texts, "PORT").and_then(|port| port.parse().ok());
+    let said = procfile::variable(&texts, "PORT").map(|text| port("PORT", &text)).transpose()?;
     environment[0].insert(0, '-');
     let setting = procfile::Setting {
         root,
         environment,
         counts: options.counts.clone(),
         only: options.words.clone(),
-        port: options.port.or(port).unwrap_or(PORT),
+        port: options.port.or(said).unwrap_or(PORT),
         identity: ["GAFFER_UID", "GAFFER_GID"].map(|name| procfile::variable(&texts, name)),
         group: options.group.clone(),
         socket: options.socket.clone(),

@@ -81,6 +81,9 @@ pub fn translate(procfile: &str, setting: &Setting) -> Result<Translation, Strin
             None => (*name).to_string(),
         };
         let port = setting.port.saturating_add(index.saturating_mul(PORTS));
+        if port.saturating_add(count) > 65_536 {
+            return Err(format!("the port of '{name}' would be {port}, and 65535 is the last one"));
+        }
         text.push_str(&service(&name, command, count, Some(port)));
     }
     match any {

@@ -65,8 +65,8 @@ fn what_fails_is_told_on_the_terminal_and_stops_nobody() {
     let said = lar.err.rest().join("\n");
     let dir = lar.dir.path.display();
     for line in [
-        format!("lar: event log {dir}/none/such: can't be opened: No such file or directory"),
-        format!("lar: event log {dir}/nobody: can't be opened: No such file or directory"),
+        format!("lar: event log {dir}/none/such: can't be opened: No such file or directory; going on without it"),
+        format!("lar: event log {dir}/nobody: can't be opened: No such file or directory; going on without it"),
         "lar: event log /dev/full: No space left on device; lines are lost until one can be written".into(),
     ] {
         assert_eq!(said.matches(&line).count(), 1, "{line}\n{said}");

@@ -93,7 +93,7 @@ impl Voice for Words {
         // zdaemon's order: the governor speaks first.
         match change.next {
             Some(wait) if wait >= WORTH_TELLING => {
-                info!(target: ZDAEMON, "sleep {} to avoid rapid restarts", wait.as_secs_f64());
+                info!(target: ZDAEMON, "sleep {} to avoid rapid restarts", seconds(wait));
             }
             _ => {}
         }
@@ -107,4 +107,9 @@ impl Voice for Words {
         }
         true
     }
+}
+
+/// Whole seconds, as the governor counts; what has passed of one since is not worth telling.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1000) as u64
 }
