@@ -10,6 +10,7 @@ mod help;
 mod json;
 mod print;
 mod shell;
+mod stats;
 mod tree;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use super::INTERRUPTED;
 use crate::ctl::client::{ClientError, Connection};
 use crate::ctl::place::Place;
 use crate::ctl::protocol::command::{Command, Flag};
+use crate::ctl::protocol::record::Fields;
 use crate::ctl::protocol::reply::Line;
 use crate::ctl::protocol::request::{self, Request};
 use crate::exit::Code;
@@ -66,6 +68,12 @@ fn complain(code: Code, message: &str) -> u8 {
 
 /// Sends one request and shows the reply.
 fn ask(arguments: &Arguments, mut words: Vec<String>) -> u8 {
+    if let Some(code) = stats::run(arguments) {
+        return code;
+    }
+    if arguments.watch.is_some() {
+        return complain(Code::Usage, "--watch is for stats and top");
+    }
     let request = match Request::parse(words.clone()) {
         Ok(request) => request,
         Err(error) => return complain(Code::Usage, &error.to_string()),
@@ -170,6 +178,38 @@ fn lost(request: &Request, error: &ClientError) -> u8 {
         ClientError::Silent(_) => complain(Code::TimedOut, &error.to_string()),
         _ => complain(Code::Failed, &error.to_string()),
     }
+}
+
+/// The records of a reply, for those who make something else of them. An error is told, unless it is `fine`.
+fn gather(arguments: &Arguments, words: &[String], fine: Code) -> Result<Vec<Fields>, u8> {
+    let request = Request::parse(words.to_vec())
+        .map_err(|error| complain(Code::Usage, &error.to_string()))?;
+    let all = || -> Result<Result<Vec<Fields>, (Code, String)>, ClientError> {
+        let mut connection = Connection::open(&places(arguments))?;
+        let ear = Ear::open(&[Signal::INT]);
+        let mut ear =
+            ear.map_err(|errno| connection.broken(io::Error::from_raw_os_error(errno.0)))?;
+        connection.deadline = Instant::now().checked_add(ANSWER);
+        connection.send(&request::line(words).unwrap_or_default())?;
+        let mut records = Vec::new();
+        loop {
+            match connection.next(&mut ear)? {
+                Line::Record(fields) => records.push(fields),
+                Line::Error { code, message } if code != fine => return Ok(Err((code, message))),
+                Line::Ok | Line::Error { .. } => return Ok(Ok(records)),
+            }
+        }
+    };
+    match all() {
+        Ok(Ok(records)) => Ok(records),
+        Ok(Err((code, message))) => Err(complain(code, &message)),
+        Err(error) => Err(lost(&request, &error)),
+    }
+}
+
+/// The manager's pid as it is here; `None` if it has none here.
+fn manager_pid(arguments: &Arguments) -> Option<i32> {
+    Connection::open(&places(arguments)).ok()?.peer()
 }
 
 /// The names of services, for the shell's completion: none if a manager does not answer at once.

@@ -101,6 +101,12 @@ impl Connection {
         Err(ClientError::NoManager(tried))
     }
 
+    /// The pid of who made the socket, as it is in our pid namespace; `None` if it is in none that we see.
+    pub fn peer(&self) -> Option<i32> {
+        let peer = getsockopt(&self.stream, PeerCredentials).ok()?;
+        Some(peer.pid()).filter(|&pid| pid > 0)
+    }
+
     /// Sends a request's line.
     pub fn send(&mut self, line: &str) -> Result<(), ClientError> {
         // An empty queue takes 64 KiB at once, but nothing promises that.

@@ -25,6 +25,8 @@ pub struct Arguments {
     pub socket: Option<String>,
     /// How the reply is shown.
     pub layout: Layout,
+    /// How often to look again, for the verbs that look.
+    pub watch: Option<String>,
     /// Whether only help is wanted.
     pub help: bool,
     /// The request: the verb, its options and names.
@@ -35,8 +37,13 @@ pub struct Arguments {
 /// uses, too.
 pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     let mut parser = lexopt::Parser::from_args(words);
-    let mut arguments =
-        Arguments { socket: None, layout: Layout::Columns, help: false, words: Vec::new() };
+    let mut arguments = Arguments {
+        socket: None,
+        layout: Layout::Columns,
+        watch: None,
+        help: false,
+        words: Vec::new(),
+    };
     while let Some(word) = next(&mut parser, &mut arguments)? {
         arguments.words.push(word);
     }
@@ -77,6 +84,11 @@ fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option
             }
             Long("json") => {
                 arguments.layout = Layout::Json;
+                continue;
+            }
+            Long("watch") => {
+                let value = parser.value().map_err(|error| error.to_string())?;
+                arguments.watch = Some(text(value)?);
                 continue;
             }
             Long("plain") => {

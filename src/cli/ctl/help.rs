@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::complain;
+use super::stats::VERBS;
 use crate::ctl::protocol::command::{COMMANDS, Command, Flag};
 use crate::ctl::protocol::request;
 use crate::exit::Code;
@@ -13,6 +14,10 @@ pub fn show(topic: Option<&str>) -> u8 {
         let _ = all(&mut io::stdout().lock());
         return Code::Done as u8;
     };
+    if let Some((name, usage, about)) = VERBS.iter().find(|(name, ..)| *name == topic) {
+        let _ = writeln!(io::stdout(), "usage: lar ctl {name} {usage}\n\n{about}");
+        return Code::Done as u8;
+    }
     let command = match request::verb(topic) {
         Ok(command) => command,
         Err(error) => return complain(Code::Usage, &error.to_string()),
@@ -26,6 +31,9 @@ pub fn verbs(out: &mut impl Write) -> io::Result<()> {
     for spec in COMMANDS {
         let call = format!("{} {}", spec.name, spec.usage);
         writeln!(out, "  {call:<24} {}", spec.about)?;
+    }
+    for (name, usage, about) in VERBS {
+        writeln!(out, "  {:<24} {about}", format!("{name} {usage}"))?;
     }
     Ok(())
 }

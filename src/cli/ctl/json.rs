@@ -62,7 +62,7 @@ fn value(out: &mut String, key: &str, value: Option<&[u8]>) {
     }
 }
 
-fn string(out: &mut String, text: &str) {
+pub fn string(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

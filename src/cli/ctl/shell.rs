@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::args::{self, Arguments};
-use super::{ask, help, names};
+use super::{ask, help, names, stats};
 use crate::cli::editor::{Editor, Typed};
 use crate::ctl::protocol::command::{COMMANDS, Takes};
 use crate::ctl::protocol::words;
@@ -43,9 +43,11 @@ pub fn run(arguments: &Arguments) -> u8 {
 fn complete(line: &str, names: impl FnOnce() -> Vec<String>) -> Vec<String> {
     let (before, word) = line.rsplit_once(' ').unwrap_or(("", line));
     let verbs = || COMMANDS.iter().map(|spec| spec.name.to_owned()).collect::<Vec<_>>();
+    let looks = || stats::VERBS.iter().map(|(name, ..)| (*name).to_owned()).collect::<Vec<_>>();
     let mut words = match before.split_whitespace().next() {
-        None => [verbs(), vec!["help".to_owned(), "quit".to_owned()]].concat(),
-        Some("help") => verbs(),
+        None => [verbs(), looks(), vec!["help".to_owned(), "quit".to_owned()]].concat(),
+        Some("help") => [verbs(), looks()].concat(),
+        Some(verb) if looks().iter().any(|look| look == verb) => names(),
         Some(verb) => match COMMANDS.iter().find(|spec| spec.name == verb) {
             Some(spec) if word.starts_with('-') => {
                 spec.flags.iter().map(|flag| format!("--{}", flag.name())).collect()
