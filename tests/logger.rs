@@ -22,9 +22,7 @@ fn the_event_log_goes_to_each_file_by_its_level_and_follows_a_rename() {
     let warnings =
         lar::logger::init(&EventLog { level: Level::Info, files, ..EventLog::default() });
     assert_eq!(warnings.len(), 1);
-    assert!(
-        warnings[0].to_string().ends_with("No such file or directory; going on without it")
-    );
+    assert!(warnings[0].to_string().ends_with("No such file or directory; going on without it"));
     log::info!("web: running");
     log::debug!("not at this level");
     fs::rename(dir.join("all"), dir.join("old")).unwrap();

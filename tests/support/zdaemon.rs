@@ -17,7 +17,8 @@ pub const VERSION: &str = "5.2.1";
 pub fn installed() -> Result<PathBuf, String> {
     pip::installed("zdaemon", VERSION, |place| {
         let script = format!(
-            "#!{PYTHON}\nimport os, sys\nsys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))\n\
+            "#!{PYTHON}\nimport os, sys\n\
+             sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))\n\
              from zdaemon.zdctl import main\nsys.exit(main())\n"
         );
         let path = real(place);
