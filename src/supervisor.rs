@@ -195,7 +195,9 @@ impl Supervisor {
             Event::Notified { instance } => self.notified(now, instance),
             Event::Probed { instance, ready } => self.probed(now, instance, ready),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
-            Event::Forward { instance, signal } => self.forward(now, instance, signal),
+            Event::Forward { instance, received, signal } => {
+                self.forward(now, instance, received, signal);
+            }
             Event::Shutdown => self.shut_down(now),
         }
         self.propagate(now);

@@ -450,3 +450,19 @@ fn environment_and_umask_are_the_programs_own() {
     let umask = format!("umask 0; ulimit -n 77; {LAR} -- sh -c 'umask; ulimit -n'");
     assert_eq!(answer(Command::new("sh").args(["-c", &umask])).out, "0000\n77\n");
 }
+
+#[test]
+fn a_rewritten_term_still_ends_the_program_after_its_grace_and_its_restarts() {
+    let script = "trap '' WINCH; echo up; while :; do sleep 1000; done";
+    let mut lar =
+        start(&["--rewrite", "TERM:WINCH", "--grace", "300ms", "--", "bash", "-c", script]);
+    lar.out.until("up");
+    lar.signal(Signal::SIGTERM);
+    assert_eq!(lar.end(), 137);
+    let script = "trap 'exit 0' WINCH; echo up; while :; do sleep 1000 & wait; done";
+    let words = ["--rewrite", "TERM:WINCH", "--restart", "always", "--", "bash", "-c", script];
+    let mut lar = start(&words);
+    lar.out.until("up");
+    lar.signal(Signal::SIGTERM);
+    assert_eq!(lar.end(), 0);
+}

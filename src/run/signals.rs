@@ -146,11 +146,12 @@ impl Loop {
         }
         if !known {
             self.note(Note::Forwarded(signal, passed_on));
-            if let Some(signal) = passed_on {
+            if let Some(other) = passed_on {
                 if self.supervisor.instance(PROGRAM).pid.is_none() {
-                    self.note(Note::Gone(signal));
+                    self.note(Note::Gone(other));
                 }
-                self.inbox.push_back(Event::Forward { instance: PROGRAM, signal });
+                let received = signal;
+                self.inbox.push_back(Event::Forward { instance: PROGRAM, received, signal: other });
                 self.digest();
             }
         }

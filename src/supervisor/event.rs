@@ -98,11 +98,13 @@ pub enum Event {
         /// Who is waiting for it.
         ticket: Ticket,
     },
-    /// A signal for the program of single-program mode: passed on as it is.
+    /// A signal for the program of single-program mode.
     Forward {
         /// Whose.
         instance: InstanceId,
-        /// Which.
+        /// The one that lar got: whether the end is asked for is told by this.
+        received: Signal,
+        /// The one that is passed on.
         signal: Signal,
     },
     /// The manager is asked to end: everything is stopped in order. A second one kills what is left.

@@ -402,10 +402,16 @@ impl Supervisor {
         }
     }
 
-    /// A signal that lar got and that is for the program (single-program mode).
-    pub(super) fn forward(&mut self, now: Instant, id: InstanceId, signal: Signal) {
+    /// `received` is for the program (single-program mode), which gets it as `signal`.
+    pub(super) fn forward(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        received: Signal,
+        signal: Signal,
+    ) {
         let Some(single) = self.plan.settings.single.as_ref() else { return };
-        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+        let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&received);
         let bounded = single.grace.is_some() || !single.drain.is_zero();
         let restarts = self.service(id).rules.restart != Restart::Never;
         let group = single.group;

@@ -161,7 +161,7 @@ impl Books {
         }
         let mut passed_on = match event {
             Event::Order { instance, verb: Verb::Kill(signal), .. } => Some((instance, signal)),
-            Event::Forward { instance, signal } => Some((instance, signal)),
+            Event::Forward { instance, signal, .. } => Some((instance, signal)),
             _ => None,
         };
         for at in 0..self.actions.len() {
@@ -175,8 +175,8 @@ impl Books {
         let timeout = self.plan.settings.shutdown_timeout.unwrap_or(Duration::from_secs(60));
         let asked_again = match event {
             Event::Shutdown => true,
-            Event::Forward { instance, signal } => {
-                let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+            Event::Forward { instance, received, .. } => {
+                let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&received);
                 let single = self.plan.settings.single.is_some();
                 single && ends && self.process(instance, Role::Main).is_none()
             }

@@ -207,11 +207,16 @@ fn clearing_what_never_ran_does_not_hold_it() {
     assert_eq!(play.log(), ["0 db spawn", "0 finish 0"]);
 }
 
+/// A signal that lar got, for the program, as it is.
+fn passed_on(signal: Signal) -> Event {
+    Event::Forward { instance: DB, received: signal, signal }
+}
+
 #[test]
 fn a_single_program_gets_every_signal_as_it_is() {
     let mut play = single(Single { group: true, ..Single::default() }, Restart::Never);
-    play.tell(Event::Forward { instance: DB, signal: Signal::HUP });
-    play.tell(Event::Forward { instance: DB, signal: Signal::TERM });
+    play.tell(passed_on(Signal::HUP));
+    play.tell(passed_on(Signal::TERM));
     play.at(1_000_000);
     play.ends(DB, ExitStatus::killed(Signal::TERM), false);
     let log = ["0 main group SIGHUP", "0 main group SIGTERM", "1000000 finish 143"];
@@ -222,7 +227,7 @@ fn a_single_program_gets_every_signal_as_it_is() {
 fn a_single_program_with_a_grace_time_is_killed_after_it() {
     let grace = Single { grace: Some(secs(10)), ..Single::default() };
     let mut play = single(grace, Restart::Never);
-    play.tell(Event::Forward { instance: DB, signal: Signal::INT });
+    play.tell(passed_on(Signal::INT));
     play.at(10_000);
     play.ends(DB, ExitStatus::killed(Signal::KILL), false);
     let log = ["0 main SIGINT", "10000 main group SIGKILL", "10000 finish 137"];
@@ -230,10 +235,26 @@ fn a_single_program_with_a_grace_time_is_killed_after_it() {
 }
 
 #[test]
+fn a_rewritten_term_is_still_a_request_to_end_and_a_signal_that_becomes_one_is_none() {
+    let grace = Single { grace: Some(secs(10)), ..Single::default() };
+    let mut play = single(grace, Restart::Always);
+    let (received, signal) = (Signal::USR1, Signal::TERM);
+    play.tell(Event::Forward { instance: DB, received, signal });
+    play.at(20_000);
+    let (received, signal) = (Signal::TERM, Signal::WINCH);
+    play.tell(Event::Forward { instance: DB, received, signal });
+    play.at(30_000);
+    play.ends(DB, ExitStatus::killed(Signal::KILL), false);
+    let log =
+        ["0 main SIGTERM", "20000 main SIGWINCH", "30000 main group SIGKILL", "30000 finish 137"];
+    assert_eq!(play.log(), log);
+}
+
+#[test]
 fn a_term_during_a_restart_still_ends_a_single_program() {
     let mut play = single(Single::default(), Restart::Never);
     play.order(DB, Verb::Restart);
-    play.tell(Event::Forward { instance: DB, signal: Signal::TERM });
+    play.tell(passed_on(Signal::TERM));
     play.exits(DB, 0);
     assert_eq!(play.log(), ["0 main SIGTERM", "0 main SIGTERM", "0 finish 0"]);
 }
@@ -242,7 +263,7 @@ fn a_term_during_a_restart_still_ends_a_single_program() {
 fn a_term_in_backoff_ends_a_single_program() {
     let mut play = single(Single::default(), Restart::Always);
     play.exits(DB, 5);
-    play.tell(Event::Forward { instance: DB, signal: Signal::TERM });
+    play.tell(passed_on(Signal::TERM));
     assert_eq!(play.log(), ["0 finish 5"]);
 }
 

@@ -430,7 +430,9 @@ impl<'a> World<'a> {
             let mild = [Signal::HUP, Signal::QUIT, Signal::WINCH];
             let calm = !self.random.chance(10);
             let signal = if calm { mild[self.random.below(3) as usize] } else { Signal::TERM };
-            return self.tell(Event::Forward { instance, signal });
+            // Sometimes it is rewritten on its way.
+            let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
+            return self.tell(Event::Forward { instance, received, signal });
         }
         let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear];
         let mut verb = self.random.pick(&verbs);

@@ -1,6 +1,6 @@
 //! One socket, one manager.
 
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use super::*;
 
@@ -42,6 +42,47 @@ fn what_is_no_socket_is_left_alone() {
     assert!(!answer.err.contains("Unlinking"), "{answer:?}");
     assert_eq!(dir.read("s"), "precious\n");
     assert_eq!(std::fs::read_dir(&dir.path).unwrap().count(), 1);
+}
+
+#[test]
+fn a_socket_of_another_type_is_left_alone() {
+    let dir = Scratch::new();
+    let other = UnixDatagram::bind(dir.at("s")).unwrap();
+    let answer = answer(&mut zdrun(&dir.path, &["-s", "s", "sleep", "100"])).expect(1);
+    assert!(answer.err.contains("Protocol wrong type for socket"), "{answer:?}");
+    assert!(!answer.err.contains("Unlinking"), "{answer:?}");
+    UnixDatagram::unbound().unwrap().send_to(b"still there", dir.at("s")).unwrap();
+    let mut text = [0; 11];
+    assert_eq!(other.recv(&mut text).unwrap(), text.len());
+    // The same for a manager of services, which goes on without.
+    let services =
+        "<lar>\n  socket-name {dir}/s\n</lar>\n<service a>\n  program sleep 100\n</service>\n";
+    let mut command = Command::new(LAR);
+    command.arg("-C").arg(dir.write("lar.conf", services));
+    let mut lar = Lar::spawn(dir, command);
+    lar.err.until("Protocol wrong type for socket");
+    UnixDatagram::unbound().unwrap().send_to(b"still there", lar.dir.at("s")).unwrap();
+    lar.shut_down();
+}
+
+#[test]
+fn a_socket_that_may_not_be_called_is_left_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    if !lar::root() {
+        return lar::skip("only root can be two users");
+    }
+    let dir = Scratch::new();
+    // Others may not enter the directory that the tests are built in.
+    std::fs::copy(LAR, dir.at("zdrun")).unwrap();
+    let _roots = UnixListener::bind(dir.at("s")).unwrap();
+    std::fs::set_permissions(dir.at("s"), PermissionsExt::from_mode(0o700)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(dir.at("zdrun")).args(["-s", "s", "sleep", "100"]).current_dir(&dir.path);
+    let answer = answer(&mut command).expect(1);
+    assert!(answer.err.contains("Permission denied"), "{answer:?}");
+    assert!(!answer.err.contains("Unlinking"), "{answer:?}");
+    assert!(dir.at("s").exists());
 }
 
 #[test]

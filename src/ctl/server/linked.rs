@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
-use super::listen::{BindError, Bound, call, remove_stale};
+use super::listen::{BindError, Bound, call, is_alive, remove_stale};
 use crate::ctl::place::Place;
 
 /// How often a lock of the directory is tried, and how many milliseconds lar waits in between. Nothing tells
@@ -30,7 +30,7 @@ const REPLY: usize = 1000;
 /// Who was at a place before.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incumbent {
-    /// Nobody.
+    /// Nobody, or nobody who could be asked.
     Nobody,
     /// One that has ended, and left its socket.
     Dead,
@@ -45,10 +45,14 @@ pub fn incumbent(path: &Path) -> Incumbent {
         Ok(Some(fd)) => Incumbent::Alive(ask(UnixStream::from(fd)).unwrap_or_default()),
         Ok(None) => Incumbent::Alive(String::new()),
         // What is no socket will not be removed either.
-        Err(_) => match fs::metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
-            true => Incumbent::Dead,
-            false => Incumbent::Nobody,
-        },
+        Err(nix::Error::ECONNREFUSED) => {
+            match fs::metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
+                true => Incumbent::Dead,
+                false => Incumbent::Nobody,
+            }
+        }
+        // Where that is a reason not to listen there, the attempt to will tell it.
+        Err(_) => Incumbent::Nobody,
     }
 }
 
@@ -109,7 +113,7 @@ fn give_name(draft: &Path, path: &Path, own: &UnixAddr) -> io::Result<bool> {
             }
             Err(_) => {}
         }
-        if call(own).is_ok() {
+        if is_alive(own)? {
             return Ok(false);
         }
         remove_stale(path)?;

@@ -87,7 +87,7 @@ impl Bound {
                 let address = UnixAddr::new(path).map_err(|error| unusable(error.into()))?;
                 let lock = lock(path).map_err(unusable)?;
                 let lock = lock.ok_or_else(|| BindError::Taken(place.clone()))?;
-                if call(&address).is_ok() {
+                if is_alive(&address).map_err(unusable)? {
                     return Err(BindError::Taken(place.clone())); // somebody without our lock
                 }
                 remove_stale(path).map_err(unusable)?;
@@ -176,6 +176,16 @@ pub(super) fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
         Ok(()) => Ok(Some(fd)),
         Err(nix::Error::EAGAIN) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody listens at `address`. Only a refusal says that nobody does: a socket that we may not connect to,
+/// or one of another type, can be anybody's, and is alive for all that we know.
+pub(super) fn is_alive(address: &UnixAddr) -> io::Result<bool> {
+    match call(address) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::ECONNREFUSED | nix::Error::ENOENT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
