@@ -308,6 +308,11 @@ fn defect_06_a_signal_in_the_first_moments_is_never_lost() {
 
 /// Waits until lar is there as PID 1 and has blocked its signals: earlier the kernel drops what is sent to a PID 1.
 fn masked(unshare: Pid) -> Pid {
+    holds(unshare, 1 << 14 | 1 << 9)
+}
+
+/// Waits until lar is there as PID 1 with these blocked.
+fn holds(unshare: Pid, mask: u64) -> Pid {
     let end = Instant::now() + lar::DEADLINE;
     while Instant::now() < end {
         let Some(init) = init_of(unshare) else { continue };
@@ -317,10 +322,78 @@ fn masked(unshare: Pid) -> Pid {
             Some(line.trim().to_owned())
         };
         let blocked = field("SigBlk:").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
-        let blocked = blocked.is_some_and(|mask| mask & 1 << 14 != 0 && mask & 1 << 9 != 0);
+        let blocked = blocked.is_some_and(|blocked| blocked & mask == mask);
         if field("Name:").as_deref() == Some("lar") && blocked {
             return init;
         }
     }
     panic!("lar does not come");
+}
+
+/// A `<runner>` in the foreground, and lar's zdaemon for it in a namespace of its own.
+fn zdaemon(ns: &[String], program: &str, words: &[&str]) -> Lar {
+    let dir = Scratch::new();
+    dir.script("p", "#!/bin/sh\necho up\nexec sleep 1000\n");
+    let text = "\nsocket-name {dir}/s\ndaemon off\n</runner>\n";
+    let file = dir.write("z.conf", &format!("<runner>\nprogram {program}{text}"));
+    let mut command = command(ns, &[LAR, "zdaemon", "-C", file.to_str().unwrap()]);
+    command.args(words);
+    Lar::spawn(dir, command)
+}
+
+#[test]
+fn zdaemon_loses_no_term_on_its_way_to_become_the_manager() {
+    let Some(ns) = namespace() else { return };
+    for trial in 0..40u64 {
+        let mut lar = zdaemon(ns, "sleep 1000", &["start"]);
+        let init = holds(lar.pid(), 1 << 14);
+        let until = Instant::now() + Duration::from_micros(trial * 7919 % 8000);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        kill(init, Signal::SIGTERM).unwrap();
+        let code = lar.end();
+        // 1: the manager was there already, and says what ended it.
+        assert!([1, 143].contains(&code), "trial {trial}: {code}");
+    }
+}
+
+#[test]
+fn what_zdaemon_holds_back_as_pid_1_is_not_blocked_for_the_program() {
+    let Some(ns) = namespace() else { return };
+    for action in ["start", "fg"] {
+        let mut lar = zdaemon(ns, "grep SigBlk: /proc/self/status", &[action]);
+        assert_eq!(lar.out.until("SigBlk:\t"), "SigBlk:\t0000000000000000", "{action}");
+        assert_eq!(lar.end(), 0);
+    }
+}
+
+#[test]
+fn every_action_of_zdaemons_that_waits_hears_a_term_as_pid_1() {
+    let Some(ns) = namespace() else { return };
+    let mut lar = zdaemon(ns, "{dir}/p", &["fg"]);
+    lar.out.until("up");
+    kill(init_of(lar.pid()).unwrap(), Signal::SIGTERM).unwrap();
+    lar.end();
+    lar.nothing_left();
+    let mut lar = zdaemon(ns, "sleep 1000", &["logtail", "/etc/passwd"]);
+    lar.out.until(":");
+    kill(init_of(lar.pid()).unwrap(), Signal::SIGTERM).unwrap();
+    assert_eq!(lar.end(), 143);
+}
+
+#[test]
+fn zdaemon_passes_on_a_term_from_outside_of_its_namespace() {
+    let Some(ns) = namespace() else { return };
+    let dir = Scratch::new();
+    dir.script("p", "#!/bin/sh\necho up\nexec sleep 1000\n");
+    let text = "<runner>\nprogram {dir}/p\nsocket-name {dir}/s\ndaemon off\n</runner>\n";
+    let file = dir.write("z.conf", text);
+    let words = format!("'{LAR}' zdaemon -C '{}' start; echo end $?", file.display());
+    let mut lar = Lar::spawn(dir, command(ns, &["sh", "-c", &words]));
+    lar.out.until("up");
+    let client = init_of(init_of(lar.pid()).expect("the shell")).expect("the client");
+    kill(client, Signal::SIGTERM).unwrap();
+    assert_eq!(lar.out.until("end"), "end 0");
+    lar.end();
 }

@@ -149,3 +149,73 @@ fn a_start_without_a_daemon_passes_signals_on() {
     let left = dir.processes();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// lar as zdaemon behind these words of `env`.
+fn behind(dir: &Scratch, env: &[&str], words: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.args(env).args([LAR, "zdaemon"]).args(words).current_dir(&dir.path);
+    command
+}
+
+#[test]
+fn a_client_that_is_to_ignore_its_children_hears_of_their_ends_and_hands_that_on() {
+    let dir = Scratch::new();
+    // Not a shell, which may change it.
+    dir.write(
+        "z.conf",
+        "<runner>\nprogram grep SigIgn: /proc/self/status\ndaemon off\n</runner>\n",
+    );
+    for action in ["fg", "start"] {
+        let words = ["-C", "z.conf", action];
+        let answer = lar::answer(&mut behind(&dir, &["--ignore-signal=CHLD"], &words)).expect(0);
+        if action == "start" {
+            continue; // the manager gives its program a clean slate
+        }
+        let ignored = answer.out.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+        let ignored = u64::from_str_radix(ignored.expect("grep ran"), 16).unwrap();
+        assert!(ignored & 1 << (Signal::SIGCHLD as i32 - 1) != 0, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_term_in_the_first_moments_leaves_nobody_behind() {
+    for trial in 0..40u64 {
+        let dir = Scratch::new();
+        dir.script("p", "#!/bin/sh\nexec sleep 1000\n");
+        dir.write(
+            "z.conf",
+            "<runner>\nprogram {dir}/p\nsocket-name {dir}/s\ndaemon off\n</runner>\n",
+        );
+        let conf = dir.at("z.conf");
+        let mut command = behind(&dir, &[], &["-C", conf.to_str().unwrap(), "start"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Around the moment in which the manager is made.
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let end = std::time::Instant::now() + lar::DEADLINE;
+        while std::fs::read_to_string(&children).is_ok_and(|text| text.is_empty()) {
+            assert!(std::time::Instant::now() < end, "no manager");
+        }
+        let until = std::time::Instant::now() + std::time::Duration::from_micros(trial * 50);
+        while std::time::Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        ended(&mut child, lar::DEADLINE).expect("the client ends");
+        let left = dir.processes();
+        assert!(left.is_empty(), "trial {trial}: {left:?}");
+    }
+}
+
+#[test]
+fn a_client_that_can_not_wait_says_so_and_has_failed() {
+    if lar::program("prlimit").is_none() {
+        return skip("there is no prlimit");
+    }
+    let dir = Scratch::new();
+    let log = dir.write("log", "line\n");
+    let mut command = Command::new("prlimit");
+    // One for the file, none for the signals.
+    command.args(["--nofile=4", LAR, "zdaemon", "-p", "sleep", "logtail"]).arg(log);
+    let answer = lar::answer(command.current_dir(&dir.path)).expect(1);
+    assert!(answer.err.starts_with("Error: can't wait: "), "{answer:?}");
+}

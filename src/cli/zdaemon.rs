@@ -29,8 +29,7 @@ use self::commands::Next;
 use self::manager::Manager;
 use self::options::{Options, Role, Stop};
 use self::user::Trouble;
-use self::wire::{Interrupted, Status};
-use super::INTERRUPTED;
+use self::wire::{Cut, Status};
 use crate::exit::Code;
 use crate::sys::{signals, variables};
 
@@ -48,9 +47,10 @@ pub fn main(name: String, args: Vec<OsString>) -> u8 {
     let asked = variables::take(start::MANAGER).is_some_and(|value| !value.is_empty());
     let zdrun = super::called(word.as_deref().unwrap_or(&name).as_ref()) == "zdrun";
     let role = if asked || zdrun { Role::Manager } else { Role::Client };
-    if role == Role::Client {
+    match role {
         // A command like any other: Ctrl-C and a closed pipe end it.
-        signals::give_back();
+        Role::Client => signals::give_back_but(start::held()),
+        Role::Manager => start::take_held(),
     }
     let read = words(args).and_then(|line| Ok((Options::read(role, &line)?, line)));
     let (options, line) = match read {
@@ -108,8 +108,8 @@ fn client(mut client: Client) -> u8 {
             return stopped(&client.name, Stop::Wrong(why.into()));
         }
     }
-    if client.refresh().is_err() {
-        return INTERRUPTED;
+    if let Err(cut) = client.refresh() {
+        return cut.told();
     }
     client.warn();
     if let Err(trouble) = user::prepare(&client.options) {
@@ -129,9 +129,12 @@ fn client(mut client: Client) -> u8 {
         code = match client.obey(&line) {
             Ok(Next::Done(code)) => code,
             Ok(Next::Leave) => return Code::Done as u8,
-            Err(Interrupted) => {
-                say("");
-                INTERRUPTED
+            Err(cut @ Cut::Ended(_)) => return cut.told(),
+            Err(cut) => {
+                if cut == Cut::Interrupted {
+                    say("");
+                }
+                cut.told()
             }
         };
     }

@@ -10,9 +10,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::exit::{Errno, Pid};
 use crate::signal::Signal;
-use crate::sys::signals::Received;
+use crate::sys::signals::{self, Received};
 
-/// Holds some signals back from its making to its end; those that nobody has asked for are forgotten then.
+/// Holds some signals back from its making to its end. A key, a child's end and the like that nobody has asked for are
+/// forgotten then; a request to end has its effect after all.
 #[derive(Debug)]
 pub struct Ear {
     before: SigSet,
@@ -101,8 +102,52 @@ fn timeout(until: Option<Instant>) -> PollTimeout {
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        // What came too late to be heard must not end the client after all.
-        while self.read().is_some() {}
+        // A key that came too late to be heard must not end the client after all. What was held back before this
+        // ear was made waits for somebody else.
+        for signal in [Signal::INT, Signal::QUIT, Signal::CHLD, Signal::WINCH, Signal::CONT] {
+            let held = signal.number().try_into().is_ok_and(|signal| self.before.contains(signal));
+            if !held {
+                signals::discard(signal);
+            }
+        }
         let _ = self.before.thread_set_mask();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use nix::sys::signal::{Signal as Nix, raise};
+
+    use super::*;
+
+    static CAUGHT: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn count(signal: libc::c_int) {
+        CAUGHT.fetch_or(1 << signal, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_late_key_is_forgotten_and_a_late_request_to_end_is_not() {
+        let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
+        for signal in [Nix::SIGINT, Nix::SIGTERM, Nix::SIGHUP] {
+            // SAFETY: the handler only sets a bit of an atomic number.
+            unsafe { sigaction(signal, &action) }.unwrap();
+        }
+        let ear = Ear::open(&[Signal::INT, Signal::TERM, Signal::HUP]).unwrap();
+        for signal in [Nix::SIGINT, Nix::SIGTERM, Nix::SIGHUP] {
+            raise(signal).unwrap(); // for this thread alone
+        }
+        assert_eq!(CAUGHT.load(Ordering::Relaxed), 0);
+        drop(ear);
+        assert_eq!(CAUGHT.load(Ordering::Relaxed), 1 << 15 | 1 << 1);
+        // What was held back before stays where it is.
+        let outer = Ear::open(&[Signal::INT]).unwrap();
+        let inner = Ear::open(&[Signal::INT]).unwrap();
+        raise(Nix::SIGINT).unwrap();
+        drop(inner);
+        assert!(signals::discard(Signal::INT));
+        drop(outer);
     }
 }

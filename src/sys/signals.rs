@@ -7,6 +7,8 @@
 //! signals 32 and 33, and then a child would not get exactly the mask that lar was given.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::exit::{Errno, Pid};
@@ -37,6 +39,11 @@ impl Set {
     /// Whether `signal` is in it.
     pub const fn contains(self, signal: Signal) -> bool {
         self.0 & bit(signal) != 0
+    }
+
+    /// What is in this set or in `other`.
+    pub const fn and(self, other: Set) -> Set {
+        Set(self.0 | other.0)
     }
 
     /// What is in this set and not in `other`.
@@ -81,6 +88,9 @@ pub struct Saved {
 
 static SAVED: OnceLock<Saved> = OnceLock::new();
 
+/// See [`were_held`].
+static HELD: OnceLock<Set> = OnceLock::new();
+
 /// When the mask was set. Read right after it, so a signal that was sent later than this has found it set.
 static HELD_SINCE: OnceLock<Instant> = OnceLock::new();
 
@@ -105,7 +115,15 @@ pub fn take_over() -> Saved {
 
 /// What [`take_over`] saved; if it never ran (in tests), what is in force now.
 pub fn saved() -> Saved {
-    SAVED.get().copied().unwrap_or_else(|| Saved { mask: mask(), ignored: ignored() })
+    let saved = SAVED.get().copied();
+    let saved = saved.unwrap_or_else(|| Saved { mask: mask(), ignored: ignored() });
+    let held = HELD.get().copied().unwrap_or_default();
+    Saved { mask: saved.mask.minus(held), ..saved }
+}
+
+/// These were blocked by lar itself, before it executed itself anew: no part of what it was given. Told once.
+pub fn were_held(held: Set) {
+    HELD.get_or_init(|| held);
 }
 
 /// Since when no signal is lost, if [`take_over`] ran. To a PID 1 the kernel drops what comes before.
@@ -124,12 +142,33 @@ pub(super) fn ignored_by_us() -> Set {
 /// Undoes [`take_over`] for a command that is no manager: Ctrl-C and a closed pipe end it as they
 /// end any program.
 pub fn give_back() {
+    give_back_but(Set::EMPTY);
+}
+
+/// The same, but `held` stays blocked. SIGCHLD keeps its default action: where it is ignored, nobody
+/// is told of a child's end. A child is given what lar was given by [`hand_on`].
+pub fn give_back_but(held: Set) {
     let saved = saved();
-    for signal in [Signal::CHLD, Signal::PIPE] {
-        let ignore = saved.ignored.contains(signal);
-        dispose(signal, if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
-    }
-    set_mask(saved.mask);
+    let ignore = saved.ignored.contains(Signal::PIPE);
+    dispose(Signal::PIPE, if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
+    set_mask(saved.mask.and(held));
+}
+
+/// Has a command begin with the signals that lar was given, and `held` blocked, whatever lar itself
+/// holds back by then. (The standard library hands on the mask of the moment.)
+pub fn hand_on(command: &mut Command, held: Set) {
+    let saved = saved();
+    let prepare = move || {
+        // INT may have a handler, which would swallow one that has come since the fork.
+        for signal in [Signal::CHLD, Signal::INT] {
+            let ignore = saved.ignored.contains(signal);
+            dispose(signal, if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
+        }
+        set_mask(saved.mask.and(held));
+        Ok(())
+    };
+    // SAFETY: between fork and exec `prepare` makes a few system calls, and touches nothing else.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Whether children that stop or go on are announced by SIGCHLD too, as single-program mode needs

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::options::Options;
 use super::start::Starter;
-use super::wire::{self, Interrupted, Status};
+use super::wire::{self, Cut, Status};
 use crate::python::{List, strings};
 use crate::signal::Signal;
+use crate::sys::boot;
 use crate::sys::ear::Ear;
 
 /// Between two dots.
@@ -85,14 +86,14 @@ impl Client {
     }
 
     /// Asks the manager how things are.
-    pub(super) fn refresh(&mut self) -> Result<(), Interrupted> {
+    pub(super) fn refresh(&mut self) -> Result<(), Cut> {
         let mut ear = listen(&[Signal::INT])?;
         self.status = wire::status(self.socket(), &mut ear)?;
         Ok(())
     }
 
     /// Tells the manager something; nothing that it could answer matters.
-    pub(super) fn send(&self, command: &str) -> Result<(), Interrupted> {
+    pub(super) fn send(&self, command: &str) -> Result<(), Cut> {
         let mut ear = listen(&[Signal::INT])?;
         wire::send(self.socket(), command, &mut ear).map(drop)
     }
@@ -116,7 +117,7 @@ impl Client {
         wanted: impl Fn(&Status) -> bool,
         limit: Option<Limit>,
         mut starter: Option<&mut Starter>,
-    ) -> Result<Outcome, Interrupted> {
+    ) -> Result<Outcome, Cut> {
         let mut ear = listen(&[Signal::INT, Signal::CHLD])?;
         let (mut seen, mut rounds, mut counted, mut step) = (false, 0, 0, FIRST);
         let mut dot = Instant::now();
@@ -161,10 +162,12 @@ impl Client {
     }
 }
 
-/// Begins to listen; without the means to, a command can't be waited for.
-pub(super) fn listen(signals: &[Signal]) -> Result<Ear, Interrupted> {
-    Ear::open(signals).map_err(|errno| {
-        complain(format_args!("Error: can't wait: {errno}"));
-        Interrupted
-    })
+/// Begins to listen; without the means to, a command can't be waited for. As PID 1, what asks the client to end is
+/// heard, too.
+pub(super) fn listen(signals: &[Signal]) -> Result<Ear, Cut> {
+    let mut all = signals.to_vec();
+    if boot::is_pid1() {
+        all.extend([Signal::TERM, Signal::HUP]);
+    }
+    Ear::open(&all).map_err(Cut::Deaf)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{Client, Limit, Outcome, SETTLED, complain, say};
 use super::errno::os_error;
 use super::start::{self, Starter};
-use super::wire::{Interrupted, Status};
+use super::wire::{Cut, Status};
 use super::{help, kill, logtail, shell, show};
 use crate::exit::Code;
 use crate::python::Repr;
@@ -62,7 +62,7 @@ fn parse(line: &str) -> Line<'_> {
 
 impl Client {
     /// Does what a line says.
-    pub(super) fn obey(&mut self, line: &str) -> Result<Next, Interrupted> {
+    pub(super) fn obey(&mut self, line: &str) -> Result<Next, Cut> {
         let line = spell(line, self.shell);
         match parse(&line) {
             Line::Empty => self.status("").map(|_| DONE),
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// A command that is not the shell's alone; `None` for those that are not known.
-    fn command(&mut self, command: &str, argument: &str) -> Result<Option<Next>, Interrupted> {
+    fn command(&mut self, command: &str, argument: &str) -> Result<Option<Next>, Cut> {
         let extra = self.extra(argument);
         let next = match command {
             "start" => self.start(&extra)?,
@@ -93,7 +93,7 @@ impl Client {
                 self.kill("USR2")?
             }
             "fg" | "foreground" => self.foreground(&extra)?,
-            "logtail" => self.logtail(argument),
+            "logtail" => self.logtail(argument)?,
             "show" => {
                 show::show(self, argument);
                 DONE
@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    fn start(&mut self, extra: &[String]) -> Result<Next, Interrupted> {
+    fn start(&mut self, extra: &[String]) -> Result<Next, Cut> {
         self.refresh()?;
         let mut starter = None;
         if self.status.pid != 0 {
@@ -152,7 +152,7 @@ impl Client {
         Limit { seconds: runner.start_timeout(), after, settle }
     }
 
-    fn stop(&mut self) -> Result<Next, Interrupted> {
+    fn stop(&mut self) -> Result<Next, Cut> {
         self.refresh()?;
         if !self.status.up {
             say(NO_MANAGER);
@@ -166,7 +166,7 @@ impl Client {
         Ok(DONE)
     }
 
-    fn restart(&mut self, extra: &[String]) -> Result<Next, Interrupted> {
+    fn restart(&mut self, extra: &[String]) -> Result<Next, Cut> {
         self.refresh()?;
         let old = self.status.pid;
         if old == 0 {
@@ -181,7 +181,7 @@ impl Client {
     }
 
     /// The shell begins with it.
-    pub(super) fn status(&mut self, argument: &str) -> Result<Next, Interrupted> {
+    pub(super) fn status(&mut self, argument: &str) -> Result<Next, Cut> {
         if !matches!(argument, "" | "-l") {
             say("status argument must be absent or -l");
             return Ok(FAILED);
@@ -202,14 +202,14 @@ impl Client {
         Ok(next)
     }
 
-    fn wait(&mut self) -> Result<Next, Interrupted> {
+    fn wait(&mut self) -> Result<Next, Cut> {
         let outcome = self.awhile(is_down, None, None)?;
         conclude(outcome, STOPPED);
         self.status("").map(|_| DONE)
     }
 
     /// The client sends the signal itself, so to the manager the death is one that nobody asked for.
-    fn kill(&mut self, argument: &str) -> Result<Next, Interrupted> {
+    fn kill(&mut self, argument: &str) -> Result<Next, Cut> {
         let text = if argument.is_empty() { "SIGTERM" } else { argument };
         let Some((name, signal)) = kill::parse(text) else {
             say(format_args!("invalid signal {}", Repr(text)));
@@ -232,7 +232,7 @@ impl Client {
         Ok(DONE)
     }
 
-    fn reopen(&mut self) -> Result<Next, Interrupted> {
+    fn reopen(&mut self) -> Result<Next, Cut> {
         self.refresh()?;
         match self.status.up {
             true => self.send("reopen_transcript")?,
@@ -242,7 +242,7 @@ impl Client {
     }
 
     /// Runs the program here, where the client was called, without a manager.
-    fn foreground(&mut self, extra: &[String]) -> Result<Next, Interrupted> {
+    fn foreground(&mut self, extra: &[String]) -> Result<Next, Cut> {
         self.refresh()?;
         if self.status.pid != 0 {
             say("To run the program in the foreground, please stop it first.");
@@ -251,12 +251,9 @@ impl Client {
         let words = [self.program(), extra].concat();
         say(words.join(" "));
         let Some((program, arguments)) = words.split_first() else { return Ok(DONE) };
-        match std::process::Command::new(program).args(arguments).spawn() {
-            Ok(child) => {
-                if start::attend(child, false)? {
-                    say("");
-                }
-            }
+        match start::attend(std::process::Command::new(program).args(arguments), false)? {
+            Ok(true) => say(""),
+            Ok(false) => {}
             Err(error) => {
                 complain(format_args!("{}: {}", self.name, os_error(&error, Some(program))));
             }
@@ -264,13 +261,13 @@ impl Client {
         Ok(DONE)
     }
 
-    fn logtail(&mut self, argument: &str) -> Next {
+    fn logtail(&mut self, argument: &str) -> Result<Next, Cut> {
         let default = self.options.runner.logfile.as_deref();
         match Some(argument).filter(|it| !it.is_empty()).or(default) {
-            Some(path) => logtail::follow(path),
+            Some(path) => logtail::follow(path)?,
             None => say("No default log file specified; use logtail <logfile>"),
         }
-        DONE
+        Ok(DONE)
     }
 }
 

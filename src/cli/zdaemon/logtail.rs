@@ -9,7 +9,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::client::{listen, say};
 use super::errno::os_error;
-use super::wire::Interrupted;
+use super::wire::Cut;
 use crate::signal::Signal;
 use crate::sys::ear::{Ear, Heard};
 
@@ -23,16 +23,20 @@ const REACH: u64 = 1024;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Shows the file until Ctrl-C; what is wrong with it is shown, too.
-pub(super) fn follow(path: &str) {
-    let shown = open(path).and_then(|(file, regular)| match listen(&[Signal::INT]) {
-        Ok(mut ear) if regular => tail(file, path, &mut ear),
-        Ok(mut ear) => copy(file, &mut ear),
-        Err(Interrupted) => Ok(()),
-    });
+pub(super) fn follow(path: &str) -> Result<(), Cut> {
+    let shown = match open(path) {
+        Ok((file, regular)) => {
+            let mut ear = listen(&[Signal::INT])?;
+            if regular { tail(file, path, &mut ear) } else { copy(file, &mut ear) }
+        }
+        Err(error) => Err(error),
+    };
     match shown {
-        Ok(()) => say(""),
+        Ok(Some(signal)) if signal != Signal::INT => return Cut::by(signal),
+        Ok(_) => say(""),
         Err(error) => say(os_error(&error, Some(path))),
     }
+    Ok(())
 }
 
 /// The file, and whether it is one: a pipe has no end to look back from.
@@ -48,7 +52,8 @@ fn open(path: &str) -> io::Result<(File, bool)> {
     }
 }
 
-fn tail(mut file: File, path: &str, ear: &mut Ear) -> io::Result<()> {
+/// Until a signal comes: that one.
+fn tail(mut file: File, path: &str, ear: &mut Ear) -> io::Result<Option<Signal>> {
     let watch = watch(path);
     let mut at = file.metadata()?.len();
     let from = at.saturating_sub(REACH);
@@ -69,8 +74,8 @@ fn tail(mut file: File, path: &str, ear: &mut Ear) -> io::Result<()> {
             show(&bytes)?;
         }
         let until = Instant::now() + LOOK;
-        if let Heard::Signal(_) = wait(ear, watch.as_ref(), until)? {
-            return Ok(());
+        if let Heard::Signal(heard) = wait(ear, watch.as_ref(), until)? {
+            return Ok(Some(heard.signal));
         }
     }
 }
@@ -115,17 +120,17 @@ fn last_lines(bytes: &[u8], whole: bool) -> &[u8] {
     parting.map_or(bytes, |(at, _)| &bytes[at + 1..])
 }
 
-/// Everything that comes from a pipe.
-fn copy(mut file: File, ear: &mut Ear) -> io::Result<()> {
+/// Everything that comes from a pipe, or until a signal comes: that one.
+fn copy(mut file: File, ear: &mut Ear) -> io::Result<Option<Signal>> {
     let mut chunk = [0; 4096];
     loop {
         match ear.wait(Some(file.as_fd()), None) {
-            Ok(Heard::Signal(_)) => return Ok(()),
+            Ok(Heard::Signal(heard)) => return Ok(Some(heard.signal)),
             Ok(_) => {}
             Err(errno) => return Err(io::Error::from_raw_os_error(errno.0)),
         }
         match file.read(&mut chunk) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(None),
             Ok(count) => show(&chunk[..count])?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

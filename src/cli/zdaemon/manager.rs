@@ -22,6 +22,7 @@ use log::{debug, info, warn};
 use nix::unistd::{AccessFlags, eaccess};
 
 use super::log::Words;
+use super::start::REPORT;
 use crate::cli::{complain, manager::IN_CONTAINER};
 use crate::config;
 use crate::ctl::place::Place;
@@ -36,9 +37,6 @@ use crate::sys::daemon::{self, Startup};
 use crate::sys::spawn::Given;
 use crate::sys::{boot, fd, variables};
 use crate::time::Duration;
-
-/// Names the fd of the start report.
-const REPORT: &str = "LAR_START_REPORT";
 
 /// Where programs are looked for without PATH, in zdaemon's order.
 const PATH: [&str; 3] = ["/bin", "/usr/bin", "/usr/local/bin"];

@@ -7,7 +7,7 @@ use super::commands::{Next, conclude};
 use super::help::TOPICS;
 use super::options::{Options, Role, Stop};
 use super::start::{attend, failed};
-use super::wire::Interrupted;
+use super::wire::Cut;
 use crate::cli::editor::{Editor, Typed};
 use crate::exit::Code;
 use crate::sys::variables;
@@ -22,7 +22,9 @@ pub(super) fn run(client: &mut Client) -> u8 {
         match next {
             Ok(Next::Leave) => return Code::Done as u8,
             Ok(Next::Done(_)) => {}
-            Err(Interrupted) => say(""),
+            Err(Cut::Interrupted) => say(""),
+            Err(cut @ Cut::Ended(_)) => return cut.told(),
+            Err(cut @ Cut::Deaf(_)) => drop(cut.told()),
         }
         let typed = editor.read(&prompt(client), &complete);
         next = match typed {
@@ -66,7 +68,7 @@ pub(super) fn command(
     client: &mut Client,
     command: &str,
     argument: &str,
-) -> Result<Option<Next>, Interrupted> {
+) -> Result<Option<Next>, Cut> {
     let done = Next::Done(Code::Done as u8);
     Ok(Some(match command {
         "EOF" => {
@@ -90,7 +92,7 @@ pub(super) fn command(
 }
 
 /// A manager without its program has nothing to do any more; one of zdaemon 2 has a word for that.
-fn quit(client: &mut Client) -> Result<(), Interrupted> {
+fn quit(client: &mut Client) -> Result<(), Cut> {
     client.refresh()?;
     if !client.status.up {
         say("daemon manager not running");
@@ -111,18 +113,15 @@ fn quit(client: &mut Client) -> Result<(), Interrupted> {
 }
 
 /// Runs a command, or another shell.
-fn system(client: &Client, line: &str) -> Result<(), Interrupted> {
+fn system(client: &Client, line: &str) -> Result<(), Cut> {
     let other = std::env::var("SHELL").ok().filter(|shell| !shell.is_empty());
     let line = match line {
         "" => other.as_deref().unwrap_or("/bin/sh"),
         line => line,
     };
-    match Command::new("/bin/sh").arg("-c").arg(line).spawn() {
-        Ok(child) => {
-            if attend(child, false)? {
-                say("");
-            }
-        }
+    match attend(Command::new("/bin/sh").arg("-c").arg(line), false)? {
+        Ok(true) => say(""),
+        Ok(false) => {}
         Err(error) => drop(failed(&client.name, &error)),
     }
     Ok(())

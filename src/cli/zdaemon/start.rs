@@ -13,18 +13,22 @@ use nix::unistd::{Pid, pipe2};
 use super::client::{Client, complain, listen};
 use super::errno::os_error;
 use super::options::Options;
-use super::wire::Interrupted;
+use super::wire::Cut;
 use crate::exit::Code;
 use crate::plan::Runner;
 use crate::signal::Signal;
-use crate::sys::boot;
 use crate::sys::ear::Heard;
+use crate::sys::signals::{self, Received, Set};
+use crate::sys::{boot, terminal, variables};
 
 /// Tells a zdaemon that it is the manager.
 pub(super) const MANAGER: &str = "DAEMON_MANAGER_MODE";
 
 /// The number of the fd to which the manager says why its program did not start.
-const REPORT: &str = "LAR_START_REPORT";
+pub(super) const REPORT: &str = "LAR_START_REPORT";
+
+/// The numbers of the signals that a client has blocked for the manager that it becomes.
+const HELD: &str = "LAR_HELD_SIGNALS";
 
 /// The manager closes the report when it ends; a fault of its must not keep the client.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,6 +46,7 @@ impl Starter {
         fcntl(&write, FcntlArg::F_SETFD(FdFlag::empty()))?;
         let mut command = command(client, extra);
         command.env(REPORT, write.as_raw_fd().to_string());
+        signals::hand_on(&mut command, Set::EMPTY);
         Ok(Starter { child: command.spawn()?, report })
     }
 
@@ -51,7 +56,7 @@ impl Starter {
     }
 
     /// Says on standard error what the manager has left to be said.
-    pub(super) fn explain(self, name: &str) -> Result<(), Interrupted> {
+    pub(super) fn explain(self, name: &str) -> Result<(), Cut> {
         let mut ear = listen(&[Signal::INT])?;
         let until = Instant::now() + PATIENCE;
         let mut text = Vec::new();
@@ -75,22 +80,42 @@ impl Starter {
     }
 }
 
+/// What a PID 1 may not miss before the manager is there: with the default action the kernel drops it. These stay
+/// blocked for the client's whole life, and what has come is there for the manager, which is executed in its place.
+pub(super) fn held() -> Set {
+    match boot::is_pid1() {
+        true => [Signal::TERM, Signal::HUP, Signal::INT].into_iter().fold(Set::EMPTY, Set::with),
+        false => Set::EMPTY,
+    }
+}
+
+/// The manager's end of it: what the client has blocked is not blocked for the program.
+pub(super) fn take_held() {
+    let Some(text) = variables::take(HELD) else { return };
+    let text = text.to_string_lossy().into_owned();
+    let numbers = text.split(',').filter_map(|number| number.parse().ok());
+    signals::were_held(numbers.filter_map(Signal::new).fold(Set::EMPTY, Set::with));
+}
+
 /// Runs a manager that does not go into the background, and waits for its end. As PID 1 the client becomes the
-/// manager: somebody has to hear the signals, and nobody would hear them here.
-pub(super) fn stay(client: &Client, extra: &[String]) -> Result<(), Interrupted> {
+/// manager: then there is one process less, and nobody between the signals and who obeys them.
+pub(super) fn stay(client: &Client, extra: &[String]) -> Result<(), Cut> {
     let mut command = command(client, extra);
-    if boot::is_pid1() {
-        let error = command.exec();
-        failed(&client.name, &error);
-        return Ok(());
-    }
-    match command.spawn() {
-        Ok(child) => attend(child, true).map(drop),
-        Err(error) => {
-            failed(&client.name, &error);
-            Ok(())
+    let result = match boot::is_pid1() {
+        true => {
+            let held = held();
+            let own = held.minus(signals::saved().mask);
+            let numbers: Vec<_> = own.iter().map(|signal| signal.number().to_string()).collect();
+            command.env(HELD, numbers.join(","));
+            signals::hand_on(&mut command, held);
+            Err(command.exec())
         }
+        false => attend(&mut command, true)?,
+    };
+    if let Err(error) = result {
+        failed(&client.name, &error);
     }
+    Ok(())
 }
 
 /// Says that lar itself can't be run.
@@ -99,25 +124,34 @@ pub(super) fn failed(name: &str, error: &io::Error) -> u8 {
     Code::Failed as u8
 }
 
-/// Waits for a child on the same terminal. Ctrl-C is the child's business; whether it was pressed is returned. With
-/// `forward`, signals from elsewhere are passed on.
-pub(super) fn attend(mut child: Child, forward: bool) -> Result<bool, Interrupted> {
-    // What is blocked now would be blocked in the child, so the child comes first.
-    let mut signals = vec![Signal::INT, Signal::QUIT, Signal::CHLD];
-    if forward {
-        signals.extend([Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2]);
+/// Runs a command on the same terminal and waits for its end. Ctrl-C is the command's business; whether it was pressed
+/// is returned. With `forward`, and always as PID 1, a request to end is passed on.
+pub(super) fn attend(command: &mut Command, forward: bool) -> Result<io::Result<bool>, Cut> {
+    let mut wanted = vec![Signal::INT, Signal::QUIT, Signal::CHLD];
+    if forward || boot::is_pid1() {
+        wanted.extend([Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2]);
     }
-    let mut ear = listen(&signals)?;
-    let mut typed = false;
+    // Before there is a child: what came in between would end the client, and leave the child to nobody.
+    let mut ear = listen(&wanted)?;
+    signals::hand_on(command, Set::EMPTY);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(error)),
+    };
+    // What has come until now may have come before the child: it is passed on even if the terminal sent it.
+    let so_far = Instant::now();
+    let (mut typed, mut early) = (false, true);
     let status = loop {
         match child.try_wait() {
             Ok(None) => {}
             end => break end.ok().flatten(),
         }
-        // A stopped child says SIGCHLD too; the loop looks again.
-        let Ok(Heard::Signal(heard)) = ear.wait(None, None) else { continue };
+        let Ok(Heard::Signal(heard)) = ear.wait(None, early.then_some(so_far)) else {
+            early = false;
+            continue;
+        };
         typed |= heard.signal == Signal::INT;
-        if forward && heard.sender.is_some() && heard.signal != Signal::CHLD {
+        if heard.signal != Signal::CHLD && (early || !is_known(&heard)) {
             let pid = Pid::from_raw(child.id().cast_signed());
             let signal = nix::sys::signal::Signal::try_from(heard.signal.number()).ok();
             // Not reaped yet, so the number is the child's; it may have ended, which is fine.
@@ -126,7 +160,13 @@ pub(super) fn attend(mut child: Child, forward: bool) -> Result<bool, Interrupte
     };
     // It may have been pressed before anybody listened here.
     let died = status.and_then(|status| status.signal()) == Some(Signal::INT.number());
-    Ok(typed || died)
+    Ok(Ok(typed || died))
+}
+
+/// Whether the child has got it, too: the terminal tells its whole foreground. Of a hang-up it tells the session's
+/// leader only.
+fn is_known(heard: &Received) -> bool {
+    heard.by_kernel() && !(heard.signal == Signal::HUP && terminal::leads_session())
 }
 
 /// lar, as the manager of these options' program and `extra` words.

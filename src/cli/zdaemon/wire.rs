@@ -5,15 +5,48 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use super::client::complain;
+use crate::cli::INTERRUPTED;
+use crate::exit::{Code, Errno, ExitStatus};
 use crate::signal::Signal;
 use crate::sys::ear::{Ear, Heard};
 
 /// How long to wait for room in the queue of a manager that has too many callers.
 const FULL: Duration = Duration::from_millis(50);
 
-/// Ctrl-C was pressed.
+/// Why a command did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interrupted;
+pub(super) enum Cut {
+    /// Ctrl-C was pressed.
+    Interrupted,
+    /// The client is to end. Only as PID 1: for any other process the kernel sees to that.
+    Ended(Signal),
+    /// There is no way to wait: no more fds, say.
+    Deaf(Errno),
+}
+
+impl Cut {
+    /// What comes of a signal, if that ends the waiting.
+    pub(super) fn by(signal: Signal) -> Result<(), Cut> {
+        match signal {
+            Signal::INT => Err(Cut::Interrupted),
+            Signal::TERM | Signal::HUP => Err(Cut::Ended(signal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The exit code for it. What nobody else has told is told here.
+    pub(super) fn told(self) -> u8 {
+        match self {
+            Cut::Interrupted => INTERRUPTED,
+            Cut::Ended(signal) => ExitStatus::killed(signal).shell_code(),
+            Cut::Deaf(errno) => {
+                complain(format_args!("Error: can't wait: {errno}"));
+                Code::Failed as u8
+            }
+        }
+    }
+}
 
 /// What a manager says of itself; if none answers, that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,16 +97,12 @@ fn field<'a>(reply: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// Asks for the status.
-pub(super) fn status(socket: &str, ear: &mut Ear) -> Result<Status, Interrupted> {
+pub(super) fn status(socket: &str, ear: &mut Ear) -> Result<Status, Cut> {
     send(socket, "status", ear).map(Status::parse)
 }
 
 /// Sends one command; its reply, or `None` if there is nobody to give one.
-pub(super) fn send(
-    socket: &str,
-    command: &str,
-    ear: &mut Ear,
-) -> Result<Option<String>, Interrupted> {
+pub(super) fn send(socket: &str, command: &str, ear: &mut Ear) -> Result<Option<String>, Cut> {
     let stream = loop {
         match connect(socket) {
             Ok(stream) => break stream,
@@ -97,11 +126,9 @@ pub(super) fn send(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 match ear.wait(Some(stream.as_fd()), None) {
-                    Ok(Heard::Signal(heard)) if heard.signal == Signal::INT => {
-                        return Err(Interrupted);
-                    }
+                    Ok(Heard::Signal(heard)) => Cut::by(heard.signal)?,
                     Ok(_) => {}
-                    Err(_) => return Ok(None),
+                    Err(errno) => return Err(Cut::Deaf(errno)),
                 }
             }
             Err(_) => return Ok(None),
@@ -110,11 +137,11 @@ pub(super) fn send(
 }
 
 /// Waits until then, or until something is heard.
-pub(super) fn pause(ear: &mut Ear, until: Instant) -> Result<(), Interrupted> {
+pub(super) fn pause(ear: &mut Ear, until: Instant) -> Result<(), Cut> {
     match ear.wait(None, Some(until)) {
-        Ok(Heard::Signal(heard)) if heard.signal == Signal::INT => Err(Interrupted),
-        // Without a way to wait there would be a busy loop; nothing more can be done then.
-        Err(_) => Err(Interrupted),
+        Ok(Heard::Signal(heard)) => Cut::by(heard.signal),
+        // Without a way to wait there would be a busy loop.
+        Err(errno) => Err(Cut::Deaf(errno)),
         Ok(_) => Ok(()),
     }
 }
