@@ -167,7 +167,7 @@ fn ready_brings_a_start_timeout_of_fifteen_seconds() {
     assert_eq!(service("ready notify").start_timeout, Some(Duration::from_secs(15)));
     assert_eq!(service("ready notify\nstart-timeout none").start_timeout, None);
     let ready = service("ready timeout 2s tcp localhost:80");
-    assert_eq!(ready.processes[0].ready, Some(Probe::Tcp("127.0.0.1:80".parse().unwrap())));
+    assert_eq!(ready.processes[0].ready, Some(Probe::Tcp("127.0.0.1:80".into())));
     assert_eq!(ready.probe_timeout, Duration::from_secs(2));
     assert!(said("ready tcp db:80").contains("no resolver"));
     assert!(said("ready tcp 80").contains("tcp 127.0.0.1:80"));
@@ -199,8 +199,14 @@ fn substitution_is_per_instance_and_never_splits_words() {
     assert_eq!(second.argv, words);
     assert_eq!(second.transcript, Target::File("/var/log/2.log".into()));
     assert_eq!(second.environment, [("N".to_string(), "i2".to_string())]);
-    assert_eq!(second.ready, Some(Probe::Tcp("127.0.0.1:8082".parse().unwrap())));
+    assert_eq!(second.ready, Some(Probe::Tcp("127.0.0.1:8082".into())));
     assert_eq!(service.processes[0].argv[3], "1");
+    assert_eq!(service.process(2).as_ref(), Some(second));
+    let (third, far) = (service.process(3).unwrap(), service.process(12).unwrap());
+    assert_eq!((third.argv[3].as_str(), third.argv[4].as_str()), ("3", "/srv/3"));
+    assert_eq!(third.ready, Some(Probe::Tcp("127.0.0.1:8083".into())));
+    assert_eq!(far.transcript, Target::File("/var/log/12.log".into()));
+    assert_eq!(far.environment, [("N".to_string(), "i12".to_string())]);
 }
 
 #[test]
