@@ -383,7 +383,6 @@ impl Loop {
 
     /// Shows everything to the control server.
     fn with_view(&self, show: impl FnOnce(&View)) {
-        let plan = self.supervisor.plan();
         show(&View {
             now: clock::now(),
             wall: clock::wall().since_epoch(),
@@ -400,8 +399,14 @@ impl Loop {
                 listener.map_or("", |(_, listener)| listener.status())
             },
             config: &|id| match id {
-                Some(id) => print::lines(plan, id),
-                None => settings_lines(plan),
+                Some(id) => print::lines(self.supervisor.service(id), &|id| {
+                    self.supervisor.service(id).name.clone()
+                }),
+                None => {
+                    let main = |id| self.supervisor.service(id).main;
+                    let main = self.supervisor.services().any(main);
+                    settings_lines(self.supervisor.settings(), self.level, main)
+                }
             },
             started: self.started,
             pid: self.pid,

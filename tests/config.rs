@@ -67,7 +67,11 @@ fn files_give_the_messages_and_plans_beside_them() {
         let mut text = shown(&reading);
         if let Some(plan) = &reading.plan {
             for id in plan.ids() {
-                let _ = writeln!(text, "{}", print::lines(plan, id).join("\n"));
+                let _ = writeln!(
+                    text,
+                    "{}",
+                    print::lines(plan.service(id), &|id| plan.service(id).name.clone()).join("\n")
+                );
             }
             let _ = writeln!(text, "{:#?}\n{:#?}", plan.settings, plan.event_log);
         }
@@ -317,7 +321,9 @@ fn printed_services_are_read_again_as_they_were() {
         <service z>\nprogram true\npreset zdaemon\nbackoff-limit 0\n</service>\n\
         <service o>\nprogram true\ntype oneshot\n</service>";
     let first = plan(text);
-    let printed = first.ids().map(|id| print::lines(&first, id).join("\n") + "\n");
+    let printed = first.ids().map(|id| {
+        print::lines(first.service(id), &|id| first.service(id).name.clone()).join("\n") + "\n"
+    });
     let printed: String = printed.collect();
     assert_eq!(plan(&printed).services, first.services, "{printed}");
 }
@@ -398,7 +404,9 @@ fn no_bytes_make_it_panic_and_there_is_a_plan_exactly_without_errors() {
         let _ = shown(&reading);
         if let Some(plan) = &reading.plan {
             plans += 1;
-            plan.ids().for_each(|id| drop(print::lines(plan, id)));
+            plan.ids().for_each(|id| {
+                drop(print::lines(plan.service(id), &|id| plan.service(id).name.clone()))
+            });
         }
     }
     assert!(plans > 50, "only {plans} mutants were good: the mutations are too wild");

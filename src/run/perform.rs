@@ -87,9 +87,7 @@ impl Loop {
 
     /// Asks a readiness question that lar can ask by itself.
     fn begin_probe(&mut self, instance: InstanceId) {
-        let viewed = self.supervisor.instance(instance);
-        let service = self.supervisor.plan().service(viewed.service);
-        let process = service.processes.get(viewed.number as usize - 1);
+        let process = self.supervisor.process(instance);
         let Some(probe) = process.and_then(|process| process.ready.as_ref()) else { return };
         let ready = match self.probes.begin(instance.index(), probe) {
             Answer::Now(ready) => ready,

@@ -114,6 +114,10 @@ impl Books {
         }
     }
 
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     pub fn service(&self, id: InstanceId) -> &Service {
         self.plan.service(self.core.instance(id).service)
     }

@@ -137,7 +137,7 @@ impl World {
     fn spawn(&mut self, instance: InstanceId) -> Event {
         let service = self.supervisor.instance(instance).service;
         let role = Role::Main;
-        if self.broken.contains(&self.supervisor.plan().service(service).name) {
+        if self.broken.contains(&self.supervisor.service(service).name) {
             return Event::SpawnFailed { instance, role, stage: Stage::Exec, errno: Errno(2) };
         }
         self.pids += 1;

@@ -68,7 +68,7 @@ impl Drop for World<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("the world of LAR_WORLD={} broke; its plan:", self.seed);
-            println!("{:#?}", self.books.core.plan());
+            println!("{:#?}", self.books.plan());
             for (at, event) in &self.told {
                 println!("{:>14} ms {event:?}", at.as_nanos() as f64 / 1e6);
             }
@@ -425,7 +425,7 @@ impl<'a> World<'a> {
 
     fn operate(&mut self) {
         let instance = self.any_instance();
-        let single = self.books.core.plan().settings.single.is_some();
+        let single = self.books.core.settings().single.is_some();
         if self.random.chance(if single { 50 } else { 4 }) {
             let mild = [Signal::HUP, Signal::QUIT, Signal::WINCH];
             let calm = !self.random.chance(10);

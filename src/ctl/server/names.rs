@@ -60,20 +60,19 @@ pub fn resolve(supervisor: &Supervisor, names: &[String]) -> Result<Targets, Str
 }
 
 fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result<(), String> {
-    let plan = supervisor.plan();
     if name.eq_ignore_ascii_case("all") {
         ids.extend(supervisor.instances());
         return Ok(());
     }
     if let Some(group) = name.strip_suffix(":*") {
         let before = ids.len();
-        for id in plan.ids() {
-            let found = plan.service(id).group();
+        for id in supervisor.services() {
+            let found = supervisor.service(id).group();
             if found.is_some_and(|found| found.eq_ignore_ascii_case(group)) {
                 ids.extend(supervisor.instances_of(id));
             }
         }
-        let groups = plan.services.iter().filter_map(|service| service.group());
+        let groups = supervisor.services().filter_map(|id| supervisor.service(id).group());
         return match ids.len() > before {
             true => Ok(()),
             false => Err(unknown("group", group, nearest(group, groups))),
@@ -83,8 +82,8 @@ fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result
         Some((service, number)) => (service, Some(number)),
         None => (name, None),
     };
-    let Some(id) = plan.find(service) else {
-        let known = plan.services.iter().map(|service| service.name.as_str());
+    let Some(id) = supervisor.find(service) else {
+        let known = supervisor.services().map(|id| supervisor.service(id).name.as_str());
         return Err(unknown("service", service, nearest(service, known)));
     };
     let Some(number) = number else {
@@ -104,7 +103,7 @@ fn numbered(
     let mut instances = supervisor.instances_of(service);
     let found = instances.find(|&id| Some(supervisor.instance(id).number) == wanted);
     found.ok_or_else(|| {
-        let service = supervisor.plan().service(service);
+        let service = supervisor.service(service);
         let count = service.processes.len();
         format!("{} has no instance {}; it has 1 to {count}", service.name, Quoted(number))
     })

@@ -8,8 +8,9 @@ use super::view::View;
 use super::work::{Reply, What};
 use crate::ctl::protocol::record::Buffer;
 use crate::ctl::protocol::request::level_word;
-use crate::plan::{InstanceId, Kind, Plan, Service, ServiceId};
+use crate::plan::{InstanceId, Kind, Service, ServiceId};
 use crate::supervisor::Phase;
+use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Entry;
 use crate::time::{Duration, Instant};
 
@@ -113,7 +114,7 @@ fn instance(
         _ if before.map(service_of) == Some(service) => Ok(None),
         What::Config => config(Some(service), at, pieces, view, out),
         What::Tree => told(tree(service, view, out), None),
-        _ => told(list(view.supervisor.plan().service(service), out), None),
+        _ => told(list(view.supervisor.service(service), out), None),
     }
 }
 
@@ -153,7 +154,7 @@ fn millis(duration: Duration) -> u128 {
 fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
     let supervisor = view.supervisor;
     let instance = supervisor.instance(id);
-    let service = supervisor.plan().service(instance.service);
+    let service = supervisor.service(instance.service);
     let ago = |since: Instant| millis(view.now.since(since));
     let text = cut((view.status_text)(id), STATUS_TEXT);
     let cause = supervisor.describe_cause(id, instance.cause);
@@ -204,7 +205,7 @@ fn manager(what: &What, view: &View, out: &mut Buffer) -> bool {
     record.finish()
 }
 
-struct Names<'a>(&'a Plan, &'a [ServiceId]);
+struct Names<'a>(&'a Supervisor, &'a [ServiceId]);
 
 /// Names separated by blanks: no name holds one.
 impl std::fmt::Display for Names<'_> {
@@ -223,7 +224,7 @@ const LISTED: usize = 48;
 
 fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
     let supervisor = view.supervisor;
-    let service = supervisor.plan().service(id);
+    let service = supervisor.service(id);
     let order = &service.order;
     // The one that most needs a look stands for all.
     let down = supervisor.instances_of(id).find(|&id| !supervisor.is_up(id));
@@ -237,7 +238,7 @@ fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
         ("restart_with", &order.restart_with),
     ] {
         let listed = &ids[..ids.len().min(LISTED)];
-        record = record.maybe(key, (!ids.is_empty()).then(|| Names(supervisor.plan(), listed)));
+        record = record.maybe(key, (!ids.is_empty()).then_some(Names(supervisor, listed)));
     }
     record.finish()
 }

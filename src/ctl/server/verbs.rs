@@ -170,7 +170,7 @@ fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply,
     let supervisor = turn.view.supervisor;
     let mut signals = Vec::new();
     for id in targets.iter() {
-        let service = supervisor.plan().service(supervisor.instance(id).service);
+        let service = supervisor.service(supervisor.instance(id).service);
         let signal = match request.command {
             Command::Reload => service.reload.ok_or_else(|| {
                 let message = format!("{}: no reload signal is configured", service.name);
@@ -265,7 +265,7 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
 
 /// How long `verb` may take by the instance's own rules.
 fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration {
-    let service = supervisor.plan().service(supervisor.instance(id).service);
+    let service = supervisor.service(supervisor.instance(id).service);
     let stop = service.stop.length().saturating_add(GRACE);
     let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
     match verb {
@@ -315,7 +315,7 @@ fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Re
             .map(|id| supervisor.label(id).to_string())
             .collect();
         if !broken.is_empty() {
-            let name = &supervisor.plan().service(service).name;
+            let name = &supervisor.service(service).name;
             let mut message = format!("{name} is required by {}", listed(&broken));
             message += "; stop --with-dependents stops them too, --force does not care";
             return Err((Code::Refused, message));
