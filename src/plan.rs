@@ -277,6 +277,13 @@ pub struct Order {
 }
 
 impl Order {
+    /// Drops a service that is no more.
+    pub fn forget(&mut self, id: ServiceId) {
+        let lists =
+            [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with];
+        lists.into_iter().for_each(|list| list.retain(|&other| other != id));
+    }
+
     /// All that must come before, each once or more.
     pub fn all(&self) -> impl Iterator<Item = ServiceId> + '_ {
         let soft = self.after.iter().chain(&self.restart_with);

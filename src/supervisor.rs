@@ -13,6 +13,7 @@
 
 pub mod deadlines;
 pub mod describe;
+pub mod edit;
 pub mod event;
 pub mod journal;
 mod order;
@@ -31,6 +32,7 @@ use crate::exit::{ExitStatus, Pid};
 use crate::plan::{
     InstanceId, KillMode, Kind, Label, Plan, Probe, Process, Service, ServiceId, Settings,
 };
+use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
 pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
@@ -71,6 +73,8 @@ pub struct Supervisor {
     released: Vec<ServiceId>,
     /// Services whose dependencies are to be wanted up; used within one event.
     pulling: Vec<ServiceId>,
+    /// Instances to be forgotten.
+    vacating: Vec<InstanceId>,
     ending: Ending,
 }
 
@@ -126,6 +130,7 @@ impl Supervisor {
             touched: Vec::new(),
             released: Vec::new(),
             pulling: Vec::new(),
+            vacating: Vec::new(),
             ending,
         };
         supervisor.make_room();
@@ -141,11 +146,16 @@ impl Supervisor {
         for list in [&mut self.touched, &mut self.released, &mut self.pulling] {
             list.reserve(groups);
         }
+        self.vacating.reserve(slots);
     }
 
     /// Tells it that something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
         debug_assert!(self.actions.is_empty(), "actions are drained before the next event");
+        self.roster.sweep();
+        if let Some(instance) = event.instance().filter(|&id| !self.roster.has(id)) {
+            return self.nobodys(instance, event);
+        }
         match event {
             Event::Boot => self.boot(now),
             Event::Tick => self.tick(now),
@@ -180,8 +190,22 @@ impl Supervisor {
             Event::Forward { instance, signal } => self.forward(now, instance, signal),
             Event::Shutdown => self.shut_down(now),
         }
+        self.settle(now);
+    }
+
+    /// What every event ends with.
+    fn settle(&mut self, now: Instant) {
         self.propagate(now);
+        self.vacate();
         self.end_if_due(now);
+    }
+
+    /// Something about an instance that is no more: a process that comes too late is not taken on.
+    fn nobodys(&mut self, instance: InstanceId, event: Event) {
+        if let Event::Spawned { pid, .. } = event {
+            let target = SignalTarget::Process(pid);
+            self.push(Action::Signal { instance, target, signal: Signal::KILL });
+        }
     }
 
     /// What is to be done next; drain to `None` before the next [`Supervisor::handle`].
@@ -364,6 +388,8 @@ impl Supervisor {
             assert_eq!(group.blockers as usize, self.dependents(id).iter().filter(leaving).count());
         }
         assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
+        assert!(self.vacating.is_empty());
+        self.roster.check_invariants();
     }
 
     /// What this instance adds to its service's tally.

@@ -40,6 +40,17 @@ impl Roster {
         }
     }
 
+    /// Undoes [`Roster::link`].
+    pub(super) fn unlink(&mut self, id: ServiceId) {
+        for dependency in std::mem::take(&mut self.groups[id.index()].links.dependencies) {
+            let links = &mut self.groups[dependency.index()].links;
+            for list in [&mut links.dependents, &mut links.requirers, &mut links.companions] {
+                list.retain(|&other| other != id);
+            }
+        }
+        self.groups[id.index()].links.pulled.clear();
+    }
+
     /// Ranks all services anew: Kahn's algorithm; among equals their own order.
     pub(super) fn rank(&mut self) {
         let services = self.services();

@@ -115,6 +115,9 @@ pub(super) struct Roster {
     /// Places that somebody new may have.
     free_groups: Vec<ServiceId>,
     free_slots: Vec<InstanceId>,
+    /// The places of those who have just gone: free from the next event on.
+    leaving_groups: Vec<ServiceId>,
+    leaving_slots: Vec<InstanceId>,
     /// Services that are there, in the order of the file and then of their coming.
     services: Rc<[ServiceId]>,
     /// Their instances in that order.
@@ -132,6 +135,8 @@ impl Roster {
             slots: Vec::new(),
             free_groups: Vec::new(),
             free_slots: Vec::new(),
+            leaving_groups: Vec::new(),
+            leaving_slots: Vec::new(),
             services: Rc::new([]),
             instances: Rc::new([]),
             by_name: BTreeMap::new(),
@@ -249,5 +254,120 @@ impl Roster {
     /// Whether somebody has this place.
     pub(super) fn has(&self, id: InstanceId) -> bool {
         self.slots.get(id.index()).is_some_and(|slot| slot.standing != Standing::Vacant)
+    }
+
+    /// A new service with its instances. Its name is free.
+    pub(super) fn add(&mut self, service: Service) -> ServiceId {
+        let count = service.processes.len();
+        let id = self.enlist(service);
+        self.services = self.services.iter().copied().chain([id]).collect();
+        self.link(id);
+        self.rank();
+        self.grow(id, count);
+        id
+    }
+
+    /// So many more instances of `id`, with the lowest numbers that are free.
+    pub(super) fn grow(&mut self, id: ServiceId, more: usize) -> Vec<InstanceId> {
+        let taken: Vec<u32> = self.members(id).map(|id| self.slots[id.index()].number).collect();
+        let free = (1..).filter(|number| taken.binary_search(number).is_err());
+        let numbers: Vec<u32> = free.take(more).collect();
+        let fresh: Vec<InstanceId> = numbers
+            .into_iter()
+            .map(|number| {
+                let process = self.unplanned(id, number);
+                self.place(id, number, process)
+            })
+            .collect();
+        let mut members: Vec<InstanceId> = self.members(id).chain(fresh.iter().copied()).collect();
+        members.sort_by_key(|id| self.slots[id.index()].number);
+        self.groups[id.index()].members = members.into();
+        self.relist();
+        fresh
+    }
+
+    /// What an instance runs that the plan did not ask for.
+    fn unplanned(&self, id: ServiceId, number: u32) -> Option<Rc<Process>> {
+        let service = &self.groups[id.index()].service;
+        let planned = number as usize <= service.processes.len();
+        if planned { None } else { service.process(number).map(Rc::new) }
+    }
+
+    /// Gives a service another definition; the old one.
+    pub(super) fn redefine(&mut self, id: ServiceId, service: Service) -> Service {
+        self.unlink(id);
+        let old = std::mem::replace(&mut self.groups[id.index()].service, service);
+        self.link(id);
+        self.rank();
+        for instance in self.members(id) {
+            let number = self.slots[instance.index()].number;
+            self.slots[instance.index()].process = self.unplanned(id, number);
+        }
+        old
+    }
+
+    /// Takes an instance out of its service; a service that is to be forgotten goes with its last one.
+    pub(super) fn dismiss(&mut self, instance: InstanceId) {
+        let id = self.slots[instance.index()].service;
+        self.slots[instance.index()].standing = Standing::Vacant;
+        self.leaving_slots.push(instance);
+        let group = &mut self.groups[id.index()];
+        group.members = group.members.iter().copied().filter(|&id| id != instance).collect();
+        self.relist();
+        self.abandon_if_empty(id);
+    }
+
+    /// Forgets a service that is to be forgotten and has no instance any more.
+    pub(super) fn abandon_if_empty(&mut self, id: ServiceId) {
+        let group = &mut self.groups[id.index()];
+        if !group.leaving || !group.members.is_empty() || group.vacant {
+            return;
+        }
+        group.vacant = true;
+        let name = group.service.name.to_ascii_lowercase();
+        self.by_name.remove(&name);
+        self.unlink(id);
+        for dependent in std::mem::take(&mut self.groups[id.index()].links.dependents) {
+            let group = &mut self.groups[dependent.index()];
+            group.service.order.forget(id);
+            for list in [&mut group.links.dependencies, &mut group.links.pulled] {
+                list.retain(|&other| other != id);
+            }
+        }
+        self.groups[id.index()].links = Links::default();
+        self.services = self.services.iter().copied().filter(|&other| other != id).collect();
+        self.leaving_groups.push(id);
+    }
+
+    /// Lets somebody new have the places of those who are gone.
+    pub(super) fn sweep(&mut self) {
+        self.free_slots.append(&mut self.leaving_slots);
+        self.free_groups.append(&mut self.leaving_groups);
+    }
+
+    /// Panics unless the tables agree.
+    pub(super) fn check_invariants(&self) {
+        let mut seen = 0;
+        for id in self.services() {
+            let group = &self.groups[id.index()];
+            assert_eq!(self.find(&group.service.name), Some(id));
+            let mut last = 0;
+            for instance in self.members(id) {
+                let slot = &self.slots[instance.index()];
+                assert_eq!((slot.service, slot.standing), (id, Standing::Regular));
+                assert!(slot.number > last, "members are in the order of their numbers");
+                last = slot.number;
+                seen += 1;
+            }
+            for dependency in group.service.order.all() {
+                assert!(!self.groups[dependency.index()].vacant, "nobody depends on nobody");
+                assert!(self.groups[dependency.index()].links.dependents.contains(&id));
+                assert!(self.groups[dependency.index()].links.rank < group.links.rank);
+            }
+        }
+        assert_eq!(self.instances().count(), seen);
+        assert_eq!(self.by_name.len(), self.services.len());
+        let vacant = self.slots.iter().filter(|slot| slot.standing == Standing::Vacant);
+        assert_eq!(vacant.count(), self.free_slots.len() + self.leaving_slots.len());
     }
 }

@@ -273,8 +273,9 @@ impl Supervisor {
         let cause = Cause::Operator(verb);
         match verb {
             Verb::Start => self.start(now, id, cause),
-            Verb::Stop => self.stop(now, id, cause),
-            Verb::Restart => self.restart(now, id),
+            // Who is to be forgotten, or is one too many, is put on that list where it is decided.
+            Verb::Stop | Verb::Remove | Verb::Scale => self.stop(now, id, cause),
+            Verb::Restart | Verb::Apply => self.restart(now, id, verb),
             Verb::Clear => self.clear(now, id),
             Verb::Kill(signal) => self.kill(id, signal),
         }
@@ -340,11 +341,11 @@ impl Supervisor {
     }
 
     /// It is stopped, if it is up, and started again. No death.
-    fn restart(&mut self, now: Instant, id: InstanceId) {
+    pub(super) fn restart(&mut self, now: Instant, id: InstanceId, verb: Verb) {
         if self.ending.begun() {
             return;
         }
-        let cause = Cause::Operator(Verb::Restart);
+        let cause = Cause::Operator(verb);
         match self.roster.slots[id.index()].state {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);

@@ -36,7 +36,7 @@ impl Supervisor {
     }
 
     /// Puts a service on the list of those to be started, once.
-    fn mark_pulled(&mut self, service: ServiceId) {
+    pub(super) fn mark_pulled(&mut self, service: ServiceId) {
         let group = &mut self.roster.groups[service.index()];
         if !group.pulled {
             group.pulled = true;
@@ -46,7 +46,7 @@ impl Supervisor {
 
     /// Starts the services on the list, and before them what they require and want. The list grows while it
     /// is walked; it is no recursion because nobody bounds how deep a graph is.
-    fn start_pulled(&mut self, now: Instant, cause: Cause) {
+    pub(super) fn start_pulled(&mut self, now: Instant, cause: Cause) {
         let roots = self.pulling.len();
         let mut at = 0;
         while at < self.pulling.len() {
@@ -118,6 +118,9 @@ impl Supervisor {
         self.push(Action::Changed(change));
         if state.at_rest() {
             self.judge(id);
+        }
+        if self.roster.slots[id.index()].leaving && state.at_rest() {
+            self.vacating.push(id);
         }
     }
 
