@@ -279,8 +279,7 @@ pub struct Order {
 impl Order {
     /// Drops a service that is no more.
     pub fn forget(&mut self, id: ServiceId) {
-        let lists =
-            [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with];
+        let lists = [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with];
         lists.into_iter().for_each(|list| list.retain(|&other| other != id));
     }
 

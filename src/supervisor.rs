@@ -389,6 +389,10 @@ impl Supervisor {
         }
         assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
         assert!(self.vacating.is_empty());
+    }
+
+    /// The same for the tables of services and instances, which only change with them.
+    pub fn check_roster(&self) {
         self.roster.check_invariants();
     }
 

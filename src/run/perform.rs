@@ -30,6 +30,7 @@ impl Loop {
             Action::Probe { instance } => self.begin_probe(instance),
             Action::CancelProbe { instance } => self.probes.cancel(instance.index()),
             Action::Changed(change) => self.tell(&change),
+            Action::Created { .. } | Action::Redefined { .. } | Action::Gone { .. } => {}
             Action::Finish { code } => self.begin_ending(code),
         }
     }

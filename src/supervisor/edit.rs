@@ -172,7 +172,8 @@ impl Supervisor {
     /// Looks at an instance's deadlines by the rules it has now.
     fn refresh(&mut self, now: Instant, id: InstanceId) {
         let timeout = self.service_of(id).start_timeout;
-        if let State::Starting { spawned, deadline, .. } = &mut self.roster.slots[id.index()].state {
+        if let State::Starting { spawned, deadline, .. } = &mut self.roster.slots[id.index()].state
+        {
             *deadline = timeout.map(|timeout| (*spawned + timeout).max(now));
         }
         self.rearm(id);

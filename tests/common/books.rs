@@ -259,7 +259,8 @@ impl Books {
                 self.shadows[id.index()].held = true;
                 false
             }
-            Verb::Start | Verb::Restart => true,
+            Verb::Remove | Verb::Scale => false,
+            Verb::Start | Verb::Restart | Verb::Apply => true,
             Verb::Clear => self.kind(id) == StateKind::Failed,
             Verb::Kill(_) => false,
         };
@@ -306,6 +307,9 @@ impl Books {
                 }
             }
             Action::Changed(change) => self.audit_change(change, event),
+            Action::Created { .. } | Action::Redefined { .. } | Action::Gone { .. } => {
+                panic!("an edit that nobody made")
+            }
             Action::Finish { .. } if self.finished.is_some() => panic!("Finish is said once"),
             Action::Finish { code } => {
                 self.finished = Some(code);

@@ -149,8 +149,8 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         Event::Probed { instance, ready: false } => (Kind::ProbedNo, Some(instance)),
         Event::Order { instance, verb, .. } => match verb {
             Verb::Start => (Kind::Start, Some(instance)),
-            Verb::Stop => (Kind::Stop, Some(instance)),
-            Verb::Restart => (Kind::Restart, Some(instance)),
+            Verb::Stop | Verb::Remove | Verb::Scale => (Kind::Stop, Some(instance)),
+            Verb::Restart | Verb::Apply => (Kind::Restart, Some(instance)),
             Verb::Clear => (Kind::Clear, Some(instance)),
             Verb::Kill(_) => (Kind::Kill, Some(instance)),
         },

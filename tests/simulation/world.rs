@@ -184,6 +184,7 @@ impl<'a> World<'a> {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
                 }
+                Action::Created { .. } | Action::Redefined { .. } | Action::Gone { .. } => {}
                 Action::Finish { .. } => {}
             }
         }

@@ -269,8 +269,8 @@ fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration {
     let stop = service.stop.length().saturating_add(GRACE);
     let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
     match verb {
-        Verb::Stop => stop.max(PATIENCE),
-        Verb::Restart => stop.saturating_add(start.max(PATIENCE)),
+        Verb::Stop | Verb::Remove | Verb::Scale => stop.max(PATIENCE),
+        Verb::Restart | Verb::Apply => stop.saturating_add(start.max(PATIENCE)),
         Verb::Start | Verb::Clear | Verb::Kill(_) => start.max(PATIENCE),
     }
 }
