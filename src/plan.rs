@@ -283,6 +283,13 @@ impl Order {
         lists.into_iter().for_each(|list| list.retain(|&other| other != id));
     }
 
+    /// Puts the id `ids[n]` wherever the number n stands.
+    pub fn renumber(&mut self, ids: &[ServiceId]) {
+        for list in [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with] {
+            list.iter_mut().for_each(|id| *id = ids.get(id.index()).copied().unwrap_or(*id));
+        }
+    }
+
     /// All that must come before, each once or more.
     pub fn all(&self) -> impl Iterator<Item = ServiceId> + '_ {
         let soft = self.after.iter().chain(&self.restart_with);

@@ -193,11 +193,19 @@ impl Supervisor {
         self.settle(now);
     }
 
-    /// What every event ends with.
+    /// What every event, and every edit, ends with.
     fn settle(&mut self, now: Instant) {
-        self.propagate(now);
-        self.vacate();
+        self.calm(now);
         self.end_if_due(now);
+    }
+
+    /// Goes on until nothing follows from anything any more.
+    fn calm(&mut self, now: Instant) {
+        self.propagate(now);
+        while !self.vacating.is_empty() {
+            self.vacate(now);
+            self.propagate(now);
+        }
     }
 
     /// Something about an instance that is no more: a process that comes too late is not taken on.
@@ -285,7 +293,7 @@ impl Supervisor {
         Label {
             service: &group.service.name,
             number: slot.number,
-            several: group.members.len() > 1 || slot.number > 1,
+            several: group.several || slot.number > 1,
         }
     }
 
@@ -407,7 +415,7 @@ impl Supervisor {
     /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a
     /// spawn, KILL. And one `Finish`.
     fn most_actions(&self) -> usize {
-        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 8);
+        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 12);
         self.roster.groups.iter().map(of).sum::<usize>() + 8
     }
 }

@@ -321,4 +321,23 @@ pub enum Cause {
     Retry,
     /// The manager is ending.
     Shutdown,
+    /// Another service, which is no more.
+    Bygone,
+}
+
+impl Cause {
+    /// Lets go of a service that is no more: its id may soon be another's. Whether it was about that.
+    pub fn forget(&mut self, gone: ServiceId) -> bool {
+        let about = match *self {
+            Cause::NeededBy(id)
+            | Cause::WaitsFor(id)
+            | Cause::DependencyFailed(id)
+            | Cause::RestartWith(id) => id == gone,
+            _ => false,
+        };
+        if about {
+            *self = Cause::Bygone;
+        }
+        about
+    }
 }

@@ -40,15 +40,17 @@ impl Roster {
         }
     }
 
-    /// Undoes [`Roster::link`].
-    pub(super) fn unlink(&mut self, id: ServiceId) {
-        for dependency in std::mem::take(&mut self.groups[id.index()].links.dependencies) {
-            let links = &mut self.groups[dependency.index()].links;
-            for list in [&mut links.dependents, &mut links.requirers, &mut links.companions] {
-                list.retain(|&other| other != id);
+    /// Makes all links and ranks anew.
+    pub(super) fn relink(&mut self) {
+        for group in &mut self.groups {
+            let links = &mut group.links;
+            let Links { dependents, requirers, companions, pulled, dependencies, .. } = links;
+            for list in [dependents, requirers, companions, pulled, dependencies] {
+                list.clear();
             }
         }
-        self.groups[id.index()].links.pulled.clear();
+        self.services().for_each(|id| self.link(id));
+        self.rank();
     }
 
     /// Ranks all services anew: Kahn's algorithm; among equals their own order.

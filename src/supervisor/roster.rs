@@ -67,6 +67,8 @@ pub(super) struct Group {
     pub(super) leaving: bool,
     /// Whether somebody new may have its place.
     pub(super) vacant: bool,
+    /// Whether it ever had several instances: then their numbers belong to their names.
+    pub(super) several: bool,
 }
 
 /// Ids, one after another; of a list that may be replaced meanwhile.
@@ -149,7 +151,7 @@ impl Roster {
             let count = roster.groups[at].service.processes.len() as u32;
             let members: Vec<InstanceId> =
                 (1..=count).map(|number| roster.place(id, number, None)).collect();
-            roster.groups[at].members = members.into();
+            roster.set_members(id, members.into());
             roster.link(id);
         }
         roster.relist();
@@ -171,6 +173,7 @@ impl Roster {
             pulled: false,
             leaving: false,
             vacant: false,
+            several: false,
         };
         let id = match self.free_groups.pop() {
             Some(id) => {
@@ -256,24 +259,23 @@ impl Roster {
         self.slots.get(id.index()).is_some_and(|slot| slot.standing != Standing::Vacant)
     }
 
-    /// A new service with its instances. Its name is free.
+    /// A new service without instances, and without links. Its name is free.
     pub(super) fn add(&mut self, service: Service) -> ServiceId {
-        let count = service.processes.len();
         let id = self.enlist(service);
         self.services = self.services.iter().copied().chain([id]).collect();
-        self.link(id);
-        self.rank();
-        self.grow(id, count);
         id
+    }
+
+    /// The lowest numbers that no instance of `id` has.
+    pub(super) fn free_numbers(&self, id: ServiceId, more: usize) -> Vec<u32> {
+        let taken: Vec<u32> = self.members(id).map(|id| self.slots[id.index()].number).collect();
+        (1..).filter(|number| taken.binary_search(number).is_err()).take(more).collect()
     }
 
     /// So many more instances of `id`, with the lowest numbers that are free.
     pub(super) fn grow(&mut self, id: ServiceId, more: usize) -> Vec<InstanceId> {
-        let taken: Vec<u32> = self.members(id).map(|id| self.slots[id.index()].number).collect();
-        let free = (1..).filter(|number| taken.binary_search(number).is_err());
-        let numbers: Vec<u32> = free.take(more).collect();
+        let numbers = self.free_numbers(id, more).into_iter();
         let fresh: Vec<InstanceId> = numbers
-            .into_iter()
             .map(|number| {
                 let process = self.unplanned(id, number);
                 self.place(id, number, process)
@@ -281,9 +283,15 @@ impl Roster {
             .collect();
         let mut members: Vec<InstanceId> = self.members(id).chain(fresh.iter().copied()).collect();
         members.sort_by_key(|id| self.slots[id.index()].number);
-        self.groups[id.index()].members = members.into();
+        self.set_members(id, members.into());
         self.relist();
         fresh
+    }
+
+    fn set_members(&mut self, id: ServiceId, members: Rc<[InstanceId]>) {
+        let group = &mut self.groups[id.index()];
+        group.several |= members.len() > 1;
+        group.members = members;
     }
 
     /// What an instance runs that the plan did not ask for.
@@ -293,56 +301,53 @@ impl Roster {
         if planned { None } else { service.process(number).map(Rc::new) }
     }
 
-    /// Gives a service another definition; the old one.
-    pub(super) fn redefine(&mut self, id: ServiceId, service: Service) -> Service {
-        self.unlink(id);
-        let old = std::mem::replace(&mut self.groups[id.index()].service, service);
-        self.link(id);
-        self.rank();
+    /// Lets the instances of a service run what its new definition says.
+    pub(super) fn recast(&mut self, id: ServiceId) {
         for instance in self.members(id) {
             let number = self.slots[instance.index()].number;
             self.slots[instance.index()].process = self.unplanned(id, number);
         }
-        old
     }
 
-    /// Takes an instance out of its service; a service that is to be forgotten goes with its last one.
+    /// Takes an instance out of its service.
     pub(super) fn dismiss(&mut self, instance: InstanceId) {
         let id = self.slots[instance.index()].service;
         self.slots[instance.index()].standing = Standing::Vacant;
         self.leaving_slots.push(instance);
-        let group = &mut self.groups[id.index()];
-        group.members = group.members.iter().copied().filter(|&id| id != instance).collect();
+        let members = self.members(id).filter(|&id| id != instance).collect();
+        self.set_members(id, members);
         self.relist();
-        self.abandon_if_empty(id);
     }
 
-    /// Forgets a service that is to be forgotten and has no instance any more.
-    pub(super) fn abandon_if_empty(&mut self, id: ServiceId) {
+    /// Forgets a service that is to be forgotten and has no instance any more; who came after it.
+    pub(super) fn abandon_if_empty(&mut self, id: ServiceId) -> Vec<ServiceId> {
         let group = &mut self.groups[id.index()];
         if !group.leaving || !group.members.is_empty() || group.vacant {
-            return;
+            return Vec::new();
         }
         group.vacant = true;
         let name = group.service.name.to_ascii_lowercase();
         self.by_name.remove(&name);
-        self.unlink(id);
-        for dependent in std::mem::take(&mut self.groups[id.index()].links.dependents) {
-            let group = &mut self.groups[dependent.index()];
-            group.service.order.forget(id);
-            for list in [&mut group.links.dependencies, &mut group.links.pulled] {
-                list.retain(|&other| other != id);
-            }
+        let dependents = std::mem::take(&mut self.groups[id.index()].links.dependents);
+        for dependent in &dependents {
+            self.groups[dependent.index()].service.order.forget(id);
         }
-        self.groups[id.index()].links = Links::default();
         self.services = self.services.iter().copied().filter(|&other| other != id).collect();
         self.leaving_groups.push(id);
+        self.relink();
+        dependents
     }
 
     /// Lets somebody new have the places of those who are gone.
     pub(super) fn sweep(&mut self) {
         self.free_slots.append(&mut self.leaving_slots);
-        self.free_groups.append(&mut self.leaving_groups);
+        for id in self.leaving_groups.drain(..) {
+            // What was because of it stays so; but its id may soon be somebody else's.
+            for slot in &mut self.slots {
+                slot.cause.forget(id);
+            }
+            self.free_groups.push(id);
+        }
     }
 
     /// Panics unless the tables agree.

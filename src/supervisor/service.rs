@@ -21,7 +21,7 @@ impl Supervisor {
                 if self.ending.killing() {
                     self.kill_at_end(now, id);
                 } else if !self.roster.slots[id.index()].wanted_up {
-                    self.stop_when_free(now, id, self.stop_cause());
+                    self.stop_when_free(now, id, self.stop_cause(id));
                 }
             }
             // Nobody asked for it: it is not taken on. It will be reaped as an orphan.
@@ -233,7 +233,11 @@ impl Supervisor {
 
     /// A probe command has ended.
     pub(super) fn probe_exited(&mut self, now: Instant, id: InstanceId, status: ExitStatus) {
-        self.roster.slots[id.index()].probe = None;
+        let slot = &mut self.roster.slots[id.index()];
+        slot.probe = None;
+        if slot.leaving && slot.state.at_rest() {
+            self.vacating.push(id);
+        }
         self.probed(now, id, status.success());
     }
 
@@ -283,7 +287,7 @@ impl Supervisor {
 
     /// It is wanted up, and what it needs with it. At the manager's end nothing is.
     pub(super) fn start(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        if self.ending.begun() {
+        if self.ending.begun() || self.is_leaving(id) {
             return;
         }
         self.want(id, true);
@@ -342,7 +346,7 @@ impl Supervisor {
 
     /// It is stopped, if it is up, and started again. No death.
     pub(super) fn restart(&mut self, now: Instant, id: InstanceId, verb: Verb) {
-        if self.ending.begun() {
+        if self.ending.begun() || self.is_leaving(id) {
             return;
         }
         let cause = Cause::Operator(verb);

@@ -1,7 +1,7 @@
 //! When the manager ends, how, and with which exit code.
 
 use crate::exit::{Errno, ExitStatus, Stage};
-use crate::plan::{ExitPolicy, InstanceId, Plan};
+use crate::plan::{ExitPolicy, InstanceId, Plan, Settings};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
@@ -62,6 +62,13 @@ impl Ending {
             live: 0,
             busy: 0,
         }
+    }
+
+    /// Takes over what an operator may change while it runs.
+    pub(super) fn follow(&mut self, settings: &Settings, main: bool) {
+        let usual = if main { ExitPolicy::Main } else { ExitPolicy::Critical };
+        self.policy = settings.exit_policy.unwrap_or(usual);
+        self.timeout = settings.shutdown_timeout.unwrap_or(TIMEOUT);
     }
 
     pub(super) fn begun(&self) -> bool {
@@ -238,7 +245,7 @@ impl Supervisor {
             && self.ending.progress == Progress::Running
         {
             self.begin_end(now, Some(code));
-            self.propagate(now);
+            self.calm(now);
         }
         match self.ending.progress {
             Progress::Stopping { code, killed } if self.ending.busy == 0 => {
@@ -277,10 +284,13 @@ impl Supervisor {
     }
 
     /// Why a stop that comes only now was asked for.
-    pub(super) fn stop_cause(&self) -> Cause {
-        match self.ending.begun() {
-            true => Cause::Shutdown,
-            false => Cause::Operator(Verb::Stop),
+    pub(super) fn stop_cause(&self, id: InstanceId) -> Cause {
+        let slot = &self.roster.slots[id.index()];
+        match (self.ending.begun(), slot.leaving, self.is_service_leaving(slot.service)) {
+            (true, _, _) => Cause::Shutdown,
+            (false, true, true) => Cause::Operator(Verb::Remove),
+            (false, true, false) => Cause::Operator(Verb::Scale),
+            (false, false, _) => Cause::Operator(Verb::Stop),
         }
     }
 }

@@ -92,9 +92,9 @@ impl Supervisor {
         }
     }
 
-    /// Sets what is wanted of an instance.
+    /// Sets what is wanted of an instance; of one that is to be forgotten nothing is.
     pub(super) fn want(&mut self, id: InstanceId, up: bool) {
-        self.change(id, |slot| slot.wanted_up = up);
+        self.change(id, |slot| slot.wanted_up = up && !slot.leaving);
     }
 
     /// The one place where a state changes.
@@ -180,7 +180,7 @@ impl Supervisor {
                     let slot = &self.roster.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
                     if up && !slot.wanted_up {
-                        self.stop_when_free(now, id, self.stop_cause());
+                        self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }
             } else {

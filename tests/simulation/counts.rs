@@ -25,7 +25,7 @@ list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate);
+    ExecFailsLate Added Removed Redefined Scaled);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
