@@ -20,7 +20,7 @@ use crate::plan::Probe;
 
 /// The connections under way, at most one for each instance.
 pub struct Probes {
-    connections: Box<[Option<OwnedFd>]>,
+    connections: Vec<Option<OwnedFd>>,
 }
 
 /// What a question has led to so far.
@@ -35,6 +35,12 @@ impl Probes {
     /// Room for this many instances.
     pub fn new(instances: usize) -> Probes {
         Probes { connections: (0..instances).map(|_| None).collect() }
+    }
+
+    /// Makes room for this many instances.
+    pub fn grow(&mut self, instances: usize) {
+        let size = self.connections.len().max(instances);
+        self.connections.resize_with(size, || None);
     }
 
     /// Begins to connect. An error to do so (EMFILE as well as ECONNREFUSED) is a no; the core asks again.

@@ -13,6 +13,7 @@
 //! not empty, the loop does not sleep.
 
 mod build;
+mod edit;
 mod perform;
 mod ready;
 mod reaper;
@@ -100,22 +101,28 @@ struct Loop {
     poll: Poll,
     signals: SignalFd,
     spawner: Spawner,
-    images: Box<[Images]>,
+    images: Vec<Option<Images>>,
     /// What the images read from; it must stay open.
-    _null: OwnedFd,
+    null: OwnedFd,
     output: Output,
     probes: Probes,
-    listeners: Box<[(InstanceId, notify::Listener)]>,
+    listeners: Vec<Option<(InstanceId, notify::Listener)>>,
     /// The listener of each instance that has one.
-    listener_of: Box<[Option<u32>]>,
+    listener_of: Vec<Option<u32>>,
     server: Option<Server>,
     journal: Journal,
-    /// Each stream's pipe, and whether epoll watches it.
-    pipes: Box<[(RawFd, bool)]>,
+    /// Each stream's pipe, if there is such a stream, and whether epoll watches it.
+    pipes: Vec<Option<(RawFd, bool)>>,
     /// Streams to be read in the next turn.
     ready: ReadyList,
     /// Listeners to be heard in this turn, or in the next.
     loud: ReadyList,
+    /// What was prepared for instances that the core is about to name.
+    kits: Vec<edit::Kit>,
+    /// Instances that are no more, until the control server has heard of it.
+    gone: Vec<InstanceId>,
+    /// Whether some instance still has pipes of a former definition.
+    former: bool,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -248,7 +255,7 @@ impl Loop {
     /// Watches a stream's pipe, or not while it waits for its tick: then its writes wake nobody up. A pipe that has
     /// bytes when it is watched again is reported at once.
     fn watch_output(&mut self, stream: StreamId, yes: bool) {
-        let Some((fd, watched)) = self.pipes.get_mut(stream.index()) else { return };
+        let Some(Some((fd, watched))) = self.pipes.get_mut(stream.index()) else { return };
         if *watched == yes {
             return;
         }
@@ -277,7 +284,9 @@ impl Loop {
 
     /// What an instance says of itself: a few messages, then it is the others' turn. Anybody may send to its socket.
     fn hear(&mut self, index: u32) {
-        let Some((instance, listener)) = self.listeners.get_mut(index as usize) else { return };
+        let Some(Some((instance, listener))) = self.listeners.get_mut(index as usize) else {
+            return;
+        };
         let (mut ready, mut drained) = (false, false);
         for _ in 0..MESSAGES {
             match listener.hear() {
@@ -396,7 +405,7 @@ impl Loop {
                 }
                 let listener = self.listener_of.get(id.index()).copied().flatten();
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
-                listener.map_or("", |(_, listener)| listener.status())
+                listener.and_then(Option::as_ref).map_or("", |(_, listener)| listener.status())
             },
             config: &|id| match id {
                 Some(id) => print::lines(self.supervisor.service(id), &|id| {

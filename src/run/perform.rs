@@ -30,7 +30,9 @@ impl Loop {
             Action::Probe { instance } => self.begin_probe(instance),
             Action::CancelProbe { instance } => self.probes.cancel(instance.index()),
             Action::Changed(change) => self.tell(&change),
-            Action::Created { .. } | Action::Redefined { .. } | Action::Gone { .. } => {}
+            Action::Created { instance } => self.created(instance),
+            Action::Redefined { instance } => self.redefined(instance),
+            Action::Gone { instance } => self.gone(instance),
             Action::Finish { code } => self.begin_ending(code),
         }
     }
@@ -38,10 +40,13 @@ impl Loop {
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
+            if self.former {
+                self.let_go_of_former(instance);
+            }
             self.output.before_spawn(instance);
             let listener = self.listener_of.get(instance.index()).copied().flatten();
             let listener = listener.and_then(|index| self.listeners.get_mut(index as usize));
-            if let Some((_, listener)) = listener {
+            if let Some(Some((_, listener))) = listener {
                 listener.reset();
             }
         }
@@ -128,8 +133,8 @@ impl Loop {
 }
 
 /// The program of an instance that plays this role.
-pub(super) fn image(images: &[Images], instance: InstanceId, role: Role) -> Option<&Image> {
-    let images = images.get(instance.index())?;
+pub(super) fn image(images: &[Option<Images>], instance: InstanceId, role: Role) -> Option<&Image> {
+    let images = images.get(instance.index())?.as_ref()?;
     match role {
         Role::Main => Some(&images.main),
         Role::Probe => images.probe.as_ref(),

@@ -289,8 +289,10 @@ pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -
     if let lost @ 1.. = view.journal.oldest().saturating_sub(*next) {
         return Step::Lost(lost);
     }
-    while let Some(entry) = view.journal.get(*next) {
-        if targets.contains(entry.change.instance) {
+    while *next < view.journal.next() {
+        let entry = view.journal.get(*next);
+        // What is not there any more is about somebody who is no more.
+        if let Some(entry) = entry.filter(|entry| targets.contains(entry.change.instance)) {
             let fit = change(entry, view, out);
             *next += u64::from(fit);
             return Step::wrote(fit);
