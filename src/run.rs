@@ -14,6 +14,7 @@
 
 mod build;
 mod edit;
+pub mod orders;
 mod perform;
 mod ready;
 mod reaper;
@@ -23,7 +24,7 @@ mod signals;
 mod token;
 pub mod voice;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -33,8 +34,8 @@ use mio::{Events, Interest, Poll};
 
 use crate::check::{Probes, notify};
 use crate::config::{print, print_settings::settings_lines};
-use crate::ctl::server::{Order, Server, View};
-use crate::exit::Pid;
+use crate::ctl::server::{Done, Order, Refusal, Server, View};
+use crate::exit::{Code, Pid};
 use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
 use crate::supervisor::journal::Journal;
@@ -70,6 +71,8 @@ pub struct Start {
     pub plan: Plan,
     /// Where that came from, if from a file.
     pub config_path: Option<String>,
+    /// Where it can be read again.
+    pub source: Option<Box<dyn orders::Source>>,
     /// Whether it has a terminal or a container's log at its standard output.
     pub foreground: bool,
     /// Whether it has a control socket.
@@ -136,6 +139,11 @@ struct Loop {
     given: Rc<Given>,
     voice: Option<Box<dyn Voice>>,
     level: Level,
+    /// What the configuration last said of that.
+    file_level: Level,
+    source: Option<Box<dyn orders::Source>>,
+    /// Services that were added and are in no file; in small letters.
+    added: BTreeSet<String>,
     started: Instant,
     config_path: Option<String>,
     /// Told at the end, unless it is dropped before.
@@ -345,9 +353,11 @@ impl Loop {
         self.with_view(|view| server.serve(registry, view, &mut inbox));
         self.inbox = inbox;
         self.digest();
+        self.forget_gone(&mut server);
         while let Some((client, order)) = server.poll_order() {
             let result = self.obey(order);
-            server.answer(client, result);
+            self.forget_gone(&mut server);
+            self.with_view(|view| server.answer(client, result, view));
         }
         let registry = self.poll.registry();
         self.with_view(|view| server.settle(registry, view));
@@ -355,15 +365,25 @@ impl Loop {
     }
 
     /// Something that only the loop can do.
-    fn obey(&mut self, order: Order) -> Result<(), String> {
+    fn obey(&mut self, order: Order) -> Result<Done, Refusal> {
         match order {
-            Order::Reopen => self.reopen(),
+            Order::Edit(edit, ticket) => self.edit(edit, ticket),
+            Order::Reopen => {
+                self.reopen().map(|()| Done::default()).map_err(|why| (Code::Failed, why))
+            }
             Order::LogLevel(level) => {
                 self.level = level;
                 crate::logger::set_level(level);
                 info!("the event log now says {level:?}");
-                Ok(())
+                Ok(Done::default())
             }
+        }
+    }
+
+    /// Tells the control server who is no more, before somebody else can have that number.
+    fn forget_gone(&mut self, server: &mut Server) {
+        for gone in std::mem::take(&mut self.gone) {
+            self.with_view(|view| server.forget(gone, view));
         }
     }
 

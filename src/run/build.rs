@@ -54,7 +54,7 @@ impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
         let Start { plan, config_path, foreground, control, startup, mut given, .. } = start;
-        let Start { inherited, voice, report, .. } = start;
+        let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
         let options = plan.settings.single.as_ref();
@@ -117,6 +117,9 @@ impl Loop {
             report,
             killed: false,
             level,
+            file_level: level,
+            source,
+            added: Default::default(),
             started,
             config_path,
             asked_to_end: None,

@@ -187,6 +187,8 @@ impl Loop {
             }
             self.inbox.push_back(Event::Shutdown);
             self.digest();
+        } else if signal == Signal::HUP {
+            self.apply_by_signal();
         } else if signal == Signal::USR1 {
             // Whatever could not be opened anew has been reported.
             let _ = self.reopen();

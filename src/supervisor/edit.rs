@@ -277,9 +277,9 @@ impl Supervisor {
     /// Stops an instance for good.
     fn dismiss(&mut self, now: Instant, id: InstanceId, verb: Verb, ticket: Ticket) {
         let slot = &mut self.roster.slots[id.index()];
+        slot.ticket = ticket;
         if !slot.leaving {
             slot.leaving = true;
-            slot.ticket = ticket;
             if slot.state == State::Stopped {
                 self.vacating.push(id);
             }

@@ -85,6 +85,21 @@ impl<T> Ids<T> {
     }
 }
 
+impl<T: Copy> Ids<T> {
+    /// The one at this place.
+    pub fn get(&self, at: usize) -> Option<T> {
+        self.list.get(self.from..self.to)?.get(at).copied()
+    }
+}
+
+impl<T: PartialEq> PartialEq for Ids<T> {
+    fn eq(&self, other: &Ids<T>) -> bool {
+        self.list.get(self.from..self.to) == other.list.get(other.from..other.to)
+    }
+}
+
+impl<T: Eq> Eq for Ids<T> {}
+
 impl<T: Copy> Iterator for Ids<T> {
     type Item = T;
 

@@ -39,6 +39,15 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
         Arguments { socket: None, layout: Layout::Columns, help: false, words: Vec::new() };
     while let Some(word) = next(&mut parser, &mut arguments)? {
         arguments.words.push(word);
+        if names_new(&arguments.words)
+            && let Ok(rest) = parser.raw_args()
+        {
+            // Whatever follows a new service's name is its own.
+            for word in rest {
+                let odd = |word: OsString| format!("{} is not UTF-8", word.to_string_lossy());
+                arguments.words.push(word.into_string().map_err(odd)?);
+            }
+        }
     }
     // To the manager the verb comes first, wherever its options stand.
     if let Some(verb) = arguments.words.iter().position(|word| !word.starts_with('-')) {
@@ -47,12 +56,30 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     Ok(arguments)
 }
 
+/// Whether these words are an `add` up to the name.
+fn names_new(words: &[String]) -> bool {
+    let mut plain = words.iter().filter(|word| *word == "-" || !word.starts_with('-'));
+    plain.next().is_some_and(|verb| verb == "add") && plain.next().is_some()
+}
+
 /// The next word of the request.
 fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option<String>, String> {
     let text = |word: OsString| {
         word.into_string().map_err(|word| format!("{} is not UTF-8", word.to_string_lossy()))
     };
     loop {
+        // `scale web -1`: to lexopt this would be a letter.
+        if arguments.words.first().is_some_and(|verb| verb == "scale")
+            && let Some(mut raw) = parser.try_raw_args()
+        {
+            let number = |word: &std::ffi::OsStr| {
+                let digits = word.to_str().and_then(|word| word.strip_prefix('-'));
+                digits.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
+            };
+            if let Some(word) = raw.next_if(number) {
+                return text(word).map(Some);
+            }
+        }
         // `kill -9 web`: to lexopt these would be letters.
         if arguments.words == ["kill"]
             && let Some(mut raw) = parser.try_raw_args()

@@ -3,32 +3,37 @@
 use crate::ctl::protocol::words::Quoted;
 use crate::nearest::nearest;
 use crate::plan::{InstanceId, ServiceId};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Ids, Supervisor};
 
 /// The instances that a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
-    /// The first so many: all. Not a list, because ten thousand of them would be.
-    All(u32),
-    /// These; in the order of the plan, each once.
+    /// All there are, and for what goes on: all that come, too.
+    All(Ids<InstanceId>),
+    /// These; service by service, each once.
     Some(Vec<InstanceId>),
 }
 
 impl Targets {
     /// Every instance.
     pub fn all(supervisor: &Supervisor) -> Targets {
-        Targets::All(supervisor.instances().count() as u32)
+        Targets::All(supervisor.instances())
     }
 
     /// The one with this index, if there are so many.
     pub fn get(&self, index: usize) -> Option<InstanceId> {
         match self {
-            Targets::All(count) => {
-                let index = u32::try_from(index).ok()?;
-                (index < *count).then_some(InstanceId(index))
-            }
+            Targets::All(ids) => ids.get(index),
             Targets::Some(ids) => ids.get(index).copied(),
         }
+    }
+
+    /// Leaves out whoever is no more; at which place that one was.
+    pub fn forget(&mut self, gone: InstanceId) -> Option<usize> {
+        let Targets::Some(ids) = self else { return None };
+        let at = ids.iter().position(|id| *id == gone)?;
+        ids.remove(at);
+        Some(at)
     }
 
     /// All of them.
@@ -39,8 +44,8 @@ impl Targets {
     /// Whether `id` is one of them.
     pub fn contains(&self, id: InstanceId) -> bool {
         match self {
-            Targets::All(count) => id.0 < *count,
-            Targets::Some(ids) => ids.binary_search(&id).is_ok(),
+            Targets::All(_) => true,
+            Targets::Some(ids) => ids.contains(&id),
         }
     }
 }
@@ -54,7 +59,8 @@ pub fn resolve(supervisor: &Supervisor, names: &[String]) -> Result<Targets, Str
     for name in names {
         add(supervisor, name, &mut ids)?;
     }
-    ids.sort_unstable();
+    let number = |id: InstanceId| (supervisor.instance(id).service, supervisor.instance(id).number);
+    ids.sort_unstable_by_key(|&id| (number(id), id));
     ids.dedup();
     Ok(Targets::Some(ids))
 }

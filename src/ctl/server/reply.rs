@@ -67,9 +67,16 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         What::Events => return event(targets, at, view, out),
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
+        What::Lines if *own => piece(*at, pieces, out),
+        What::Lines => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };
+            if !view.supervisor.has(id) {
+                (*done, *at) = (*done + 1, 0);
+                pieces.clear();
+                return Step::Wrote;
+            }
             let before = done.checked_sub(1).and_then(|before| targets.get(before));
             instance(what, id, before, *at, pieces, view, out)
         }
@@ -268,13 +275,18 @@ fn config(
         let cut = lines.iter().flat_map(|line| in_pieces(line));
         pieces.extend(cut.map(|(piece, more)| (piece.to_owned(), more)));
     }
+    piece(at, pieces, out)
+}
+
+/// The record number `at` of lines in pieces.
+fn piece(at: u64, pieces: &[(String, bool)], out: &mut Buffer) -> Told {
     let Some((piece, more)) = pieces.get(at as usize) else { return Ok(None) };
     let record = out.record().field("line", piece).maybe("part", more.then_some("yes"));
     told(record.finish(), Some(at + 1))
 }
 
 /// A line in pieces that fit into a record, each with whether the line goes on.
-fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
+pub fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest.take()?;
