@@ -24,7 +24,7 @@ mod signals;
 mod token;
 pub mod voice;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -120,12 +120,7 @@ struct Loop {
     ready: ReadyList,
     /// Listeners to be heard in this turn, or in the next.
     loud: ReadyList,
-    /// What was prepared for instances that the core is about to name.
-    kits: Vec<edit::Kit>,
-    /// Instances that are no more, until the control server has heard of it.
-    gone: Vec<InstanceId>,
-    /// Whether some instance still has pipes of a former definition.
-    former: bool,
+    edits: edit::Edits,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -142,8 +137,6 @@ struct Loop {
     /// What the configuration last said of that.
     file_level: Level,
     source: Option<Box<dyn orders::Source>>,
-    /// Services that were added and are in no file; in small letters.
-    added: BTreeSet<String>,
     started: Instant,
     config_path: Option<String>,
     /// Told at the end, unless it is dropped before.
@@ -382,7 +375,7 @@ impl Loop {
 
     /// Tells the control server who is no more, before somebody else can have that number.
     fn forget_gone(&mut self, server: &mut Server) {
-        for gone in std::mem::take(&mut self.gone) {
+        for gone in std::mem::take(&mut self.edits.gone) {
             self.with_view(|view| server.forget(gone, view));
         }
     }

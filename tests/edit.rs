@@ -1,5 +1,5 @@
-//! Services that come, go, scale and are replaced while lar runs: `scale`, `add`, `remove`, `apply` and SIGHUP against a
-//! real manager.
+//! Services that come, go, scale and are replaced while lar runs: `scale`, `add`, `remove`, `apply` and SIGHUP against
+//! a real manager.
 
 #[path = "support/lar.rs"]
 mod lar;
@@ -291,8 +291,8 @@ fn no_fd_is_left_of_services_that_came_and_went() {
     for round in 0..6 {
         let path = lar.dir.at(&format!("{round}.log"));
         let path = path.display();
-        lar.ask(&format!("add --no-wait web{round} transcript {path} ready notify start-timeout none instances 3 -- sleep 1000"))
-            .expect(0);
+        let keys = format!("transcript {path} ready notify start-timeout none instances 3");
+        lar.ask(&format!("add --no-wait web{round} {keys} -- sleep 1000")).expect(0);
         lar.wait(&format!("web{round}=starting"));
         lar.ask(&format!("scale --no-wait web{round} 5")).expect(0);
         lar.ask(&format!("remove web{round}")).expect(0);

@@ -8,6 +8,7 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
+use super::edit::Edits;
 use super::signals::Single;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
@@ -57,19 +58,16 @@ impl Loop {
         let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let options = plan.settings.single.as_ref();
         let single = Single::new(&plan, given.terminal.is_some(), inherited);
         signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
+        let options = plan.settings.single.as_ref();
         adopt_orphans(options.map_or(Leftovers::Adopt, |single| single.leftovers));
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals =
             take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
         watch(&poll, signals.as_raw_fd(), Source::Signals)?;
-        let server = match control {
-            true => Some(serve(&plan, &poll, started)?),
-            false => None,
-        };
+        let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
         let (output, warnings) = Output::new(&plan, foreground, started);
         warnings.iter().for_each(|warning| warn!("{warning}"));
         for (stream, fd) in output.sources() {
@@ -103,9 +101,7 @@ impl Loop {
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
-            kits: Vec::new(),
-            gone: Vec::new(),
-            former: false,
+            edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
             reap_again: false,
             single,
@@ -119,7 +115,6 @@ impl Loop {
             level,
             file_level: level,
             source,
-            added: Default::default(),
             started,
             config_path,
             asked_to_end: None,

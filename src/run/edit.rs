@@ -5,6 +5,7 @@
 //! everything back. An edit comes only from the control server's turn, when no event is on its way: so whoever gets
 //! the number of somebody who is gone hears nothing that was meant for that one.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
 
 use log::{info, warn};
@@ -29,6 +30,19 @@ pub(super) struct Kit {
     /// `None`: it keeps what it has.
     furniture: Option<Furniture>,
     ear: Ear,
+}
+
+/// What the loop keeps for changes of who there is.
+#[derive(Default)]
+pub(super) struct Edits {
+    /// What was prepared for instances that the core is about to name.
+    kits: Vec<Kit>,
+    /// Instances that are no more, until the control server has heard of it.
+    pub(super) gone: Vec<InstanceId>,
+    /// Whether some instance still has pipes of a former definition.
+    pub(super) former: bool,
+    /// Services that were added and are in no file; in small letters.
+    pub(super) added: BTreeSet<String>,
 }
 
 /// How it says that it is ready.
@@ -121,7 +135,7 @@ impl Loop {
                 None => Err("there is nothing to run".into()),
             };
             match prepared {
-                Ok(kit) => self.kits.push(kit),
+                Ok(kit) => self.edits.kits.push(kit),
                 Err(why) => {
                     self.discard_kits();
                     return Err(format!("{}: {why}; nothing was changed", service.label(number)));
@@ -273,22 +287,21 @@ impl Loop {
         let viewed = self.supervisor.instance(instance);
         let name = &self.supervisor.service(viewed.service).name;
         let its = |kit: &Kit| kit.number == viewed.number && kit.service == *name;
-        let Some(at) = self.kits.iter().position(its) else {
+        let Some(at) = self.edits.kits.iter().position(its) else {
             // Without an image its start fails, and says so.
             return warn!("{}: nothing was prepared for it", self.supervisor.label(instance));
         };
-        let Kit { images, furniture, ear, .. } = self.kits.swap_remove(at);
+        let Kit { images, furniture, ear, .. } = self.edits.kits.swap_remove(at);
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = Some(images);
         }
         if let Some(furniture) = furniture {
-            self.former = true;
+            self.edits.former = true;
             self.output.install(instance, furniture);
         }
         if let (Ear::Now(index), Some(place)) = (ear, self.listener_of.get_mut(instance.index())) {
             let old = std::mem::replace(place, index);
-            if let Some(Some((whose, _))) =
-                index.map(|at| self.listeners.get_mut(at as usize)).flatten()
+            if let Some(Some((whose, _))) = index.and_then(|at| self.listeners.get_mut(at as usize))
             {
                 *whose = instance;
             }
@@ -299,7 +312,7 @@ impl Loop {
     /// An instance is no more.
     pub(super) fn gone(&mut self, instance: InstanceId) {
         self.output.clear(instance);
-        self.former = true;
+        self.edits.former = true;
         self.let_go_of_former(instance);
         self.probes.cancel(instance.index());
         self.lingering.retain(|&(_, whose)| whose != instance);
@@ -308,7 +321,7 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
-        self.gone.push(instance);
+        self.edits.gone.push(instance);
         info!("{}: removed", self.supervisor.label(instance));
     }
 
@@ -317,7 +330,7 @@ impl Loop {
         while let Some(stream) = self.output.take_former(instance) {
             self.close_stream(stream);
         }
-        self.former = self.output.has_former();
+        self.edits.former = self.output.has_former();
     }
 
     fn close_stream(&mut self, stream: StreamId) {
@@ -344,7 +357,7 @@ impl Loop {
 
     /// Lets go of what nobody has taken.
     fn discard_kits(&mut self) {
-        while let Some(Kit { furniture, ear, .. }) = self.kits.pop() {
+        while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop() {
             self.take_away(furniture);
             self.close_ear(ear);
         }

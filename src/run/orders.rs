@@ -112,7 +112,7 @@ impl Loop {
             if plan.find(&name).is_some() || leaving {
                 continue;
             }
-            match self.added.contains(&name) {
+            match self.edits.added.contains(&name) {
                 true => revision.fates.push(Fate::Keep(id)),
                 false => {
                     lines.push(format!("{name}: removed"));
@@ -133,7 +133,7 @@ impl Loop {
         revision.settings = Some(Box::new(plan.settings));
         self.revise(revision, ticket).map_err(|why| (Code::Failed, why))?;
         // What the file knows is the file's from now on.
-        self.added.retain(|name| !in_file.contains(name));
+        self.edits.added.retain(|name| !in_file.contains(name));
         if level != self.file_level {
             (self.level, self.file_level) = (level, level);
             crate::logger::set_level(level);
@@ -228,7 +228,7 @@ impl Loop {
         match saved {
             Some(path) => info!("{name}: saved in {path}"),
             None => {
-                self.added.insert(lowercase);
+                self.edits.added.insert(lowercase);
             }
         }
         Ok(())

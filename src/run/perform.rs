@@ -40,7 +40,7 @@ impl Loop {
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
-            if self.former {
+            if self.edits.former {
                 self.let_go_of_former(instance);
             }
             self.output.before_spawn(instance);

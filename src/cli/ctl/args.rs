@@ -62,35 +62,27 @@ fn names_new(words: &[String]) -> bool {
     plain.next().is_some_and(|verb| verb == "add") && plain.next().is_some()
 }
 
+/// Whether a word with a dash is no option: `kill -9 web`, `scale web -1`.
+fn dashed(before: &[String], word: &std::ffi::OsStr) -> bool {
+    let Some(rest) = word.to_str().and_then(|word| word.strip_prefix('-')) else { return false };
+    match before.first().map(String::as_str) {
+        Some("kill") => before.len() == 1 && Signal::parse(rest).is_some(),
+        Some("scale") => !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    }
+}
+
 /// The next word of the request.
 fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option<String>, String> {
     let text = |word: OsString| {
         word.into_string().map_err(|word| format!("{} is not UTF-8", word.to_string_lossy()))
     };
     loop {
-        // `scale web -1`: to lexopt this would be a letter.
-        if arguments.words.first().is_some_and(|verb| verb == "scale")
-            && let Some(mut raw) = parser.try_raw_args()
+        // To lexopt these would be letters.
+        if let Some(mut raw) = parser.try_raw_args()
+            && let Some(word) = raw.next_if(|word| dashed(&arguments.words, word))
         {
-            let number = |word: &std::ffi::OsStr| {
-                let digits = word.to_str().and_then(|word| word.strip_prefix('-'));
-                digits.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
-            };
-            if let Some(word) = raw.next_if(number) {
-                return text(word).map(Some);
-            }
-        }
-        // `kill -9 web`: to lexopt these would be letters.
-        if arguments.words == ["kill"]
-            && let Some(mut raw) = parser.try_raw_args()
-        {
-            let signal = |word: &std::ffi::OsStr| {
-                let name = word.to_str().and_then(|word| word.strip_prefix('-'));
-                name.and_then(Signal::parse).is_some()
-            };
-            if let Some(word) = raw.next_if(signal) {
-                return text(word).map(Some);
-            }
+            return text(word).map(Some);
         }
         let Some(argument) = parser.next().map_err(|error| error.to_string())? else {
             return Ok(None);
