@@ -153,7 +153,8 @@ impl Service {
 
     /// The label of its instance `number` (from 1).
     pub fn label(&self, number: u32) -> Label<'_> {
-        Label { service: &self.name, number, several: self.processes.len() > 1 }
+        let several = self.processes.len() > 1 || number > 1;
+        Label { service: &self.name, number, several }
     }
 }
 

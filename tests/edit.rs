@@ -283,6 +283,51 @@ fn a_transcript_can_be_exchanged_and_nothing_of_the_old_process_is_lost() {
 }
 
 #[test]
+fn how_lines_are_dressed_changes_at_once_and_the_process_goes_on() {
+    let service = |keys: &str| {
+        format!(
+            "<service web>\n shell yes\n transcript stdout\n {keys}\n program trap 'echo hello' \
+             USR1; echo up; while :; do sleep 1000 & wait; done\n</service>\n"
+        )
+    };
+    let mut lar = Lar::start(&service("prefix no"));
+    assert_eq!(lar.out.next().unwrap(), "up");
+    let pid = lar.pid_of("web");
+    rewrite(&lar, &service("prefix yes"));
+    let table = lar.ask("apply").expect(0).out;
+    assert_eq!(table, "web: prefix: no => yes (live)\n");
+    lar.ask("kill USR1 web").expect(0);
+    assert_eq!(lar.out.next().unwrap(), "[web] hello");
+    rewrite(&lar, &service("format json"));
+    lar.ask("apply").expect(0);
+    lar.ask("kill USR1 web").expect(0);
+    let line = lar.out.next().unwrap();
+    assert!(line.starts_with('{') && line.contains("hello"), "{line}");
+    assert_eq!(lar.pid_of("web"), pid);
+}
+
+#[test]
+fn a_change_for_which_there_is_no_fd_is_refused_and_nothing_has_changed() {
+    let lar = Lar::start("<service db>\n program sleep 1000\n</service>\n");
+    lar.wait("db=running");
+    let open = fs::read_dir(format!("/proc/{}/fd", lar.pid())).unwrap().count() as u64;
+    let pid = nix::libc::pid_t::from(lar.pid().as_raw());
+    let limit = format!("--nofile={0}:{0}", open + 8);
+    let limited =
+        std::process::Command::new("prlimit").args(["-p", &pid.to_string(), &limit]).status();
+    if !limited.is_ok_and(|status| status.success()) {
+        return lar::skip("prlimit is not installed");
+    }
+    let refused = lar.ask("add web instances 20 -- sleep 1000").expect(1);
+    assert!(refused.err.contains("nothing was changed"), "{refused:?}");
+    assert_eq!(states(&lar), ["db"]);
+    assert_eq!(fs::read_dir(format!("/proc/{}/fd", lar.pid())).unwrap().count() as u64, open);
+    lar.ask("add web -- sleep 1000").expect(0);
+    lar.ask("scale web 20").expect(1);
+    assert_eq!(states(&lar), ["db", "web"]);
+}
+
+#[test]
 fn no_fd_is_left_of_services_that_came_and_went() {
     let lar = Lar::start("<service db>\n program sleep 1000\n</service>\n");
     lar.wait("db=running");

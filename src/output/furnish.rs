@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use super::place::Place;
-use super::stream::Stream;
+use super::stream::{Desktop, HOLD, Stream};
 use super::wiring::{Slot, Wiring, pipe_size};
 use super::{Desk, Output, StreamId, Warning, Wire};
-use crate::plan::{InstanceId, Process, Service};
+use crate::plan::{Format, InstanceId, OnFull, Process, Service};
 use crate::time::Instant;
-use crate::transcript::Framer;
+use crate::transcript::{Framer, Wall};
 
 /// What an instance is to have here, once it is known which instance that is.
 #[derive(Debug)]
@@ -85,6 +85,57 @@ impl Output {
     /// What an instance's processes will get as fds 1 and 2.
     pub fn stdio_of(&self, furniture: &Furniture) -> (std::os::fd::RawFd, std::os::fd::RawFd) {
         self.fds(&furniture.0)
+    }
+
+    /// Lets what an instance writes be treated by another definition from now on, through the same pipes to the same
+    /// places. A line that is not ended yet is ended.
+    pub fn dress(
+        &mut self,
+        instance: InstanceId,
+        service: &Service,
+        number: u32,
+        now: Instant,
+        wall: Wall,
+    ) {
+        let Some(desk) = self.desks.get(instance.index()) else { return };
+        let names = [(desk.stdout, "stdout"), (desk.stderr, "stderr")];
+        let same =
+            matches!((desk.stdout, desk.stderr), (Wire::Stream(a), Wire::Stream(b)) if a == b);
+        for (wire, name) in names.into_iter().take(if same { 1 } else { 2 }) {
+            let Wire::Stream(id) = wire else { continue };
+            let Output { streams, places, page, notices, shares, foreground, .. } = self;
+            let Some(stream) = streams.get_mut(id.index()).and_then(Option::as_mut) else {
+                continue;
+            };
+            let place = stream.place.and_then(|place| places.get_mut(place as usize));
+            let mut desktop = Desktop { place, page, notices, now, wall };
+            let ending = stream.ending;
+            stream.finish(&mut desktop);
+            stream.ending = ending;
+            if let Some(place) = desktop.place {
+                place.set_up(service.output.format == Format::Json, None, true);
+                // Whoever shares the file may want it put aside, too.
+                let shared = stream.place.and_then(|place| shares.get(place as usize));
+                if service.output.rotate.is_some() || shared.is_none_or(|shares| *shares <= 1) {
+                    place.rotate_as(service.output.rotate);
+                }
+            }
+            stream.firm = service.output.on_full == OnFull::Block;
+            if stream.firm && stream.place.is_some() && stream.rest.capacity() == 0 {
+                stream.rest.reserve_exact(HOLD);
+            }
+            let mut wiring = Wiring {
+                foreground: *foreground,
+                places: std::mem::take(places),
+                by_path: HashMap::new(),
+                shares: std::mem::take(shares),
+                fresh: Vec::new(),
+                warnings: Vec::new(),
+            };
+            let slot = Slot { service, number, desk: instance.0, pipe: 0 };
+            stream.framer = wiring.framer(slot, stream.place, name);
+            (*places, *shares) = (wiring.places, wiring.shares);
+        }
     }
 
     /// Gives an instance what was made for it. What it had is kept until [`Output::take_former`].

@@ -278,7 +278,12 @@ impl Wiring {
         })
     }
 
-    fn framer(&mut self, slot: Slot<'_>, place: Option<u32>, name: &'static str) -> Framer {
+    pub(super) fn framer(
+        &mut self,
+        slot: Slot<'_>,
+        place: Option<u32>,
+        name: &'static str,
+    ) -> Framer {
         let Some(id) = place else { return Framer::raw() };
         let Slot { service, number, .. } = slot;
         let output = &service.output;

@@ -192,7 +192,7 @@ impl Loop {
         let same = |before: &Process| {
             (&before.transcript, &before.stderr) == (&process.transcript, &process.stderr)
         };
-        old.output == service.output
+        old.output.ring == service.output.ring
             && user(old) == user(service)
             && self.supervisor.process(id).is_some_and(same)
     }
@@ -295,9 +295,16 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = Some(images);
         }
-        if let Some(furniture) = furniture {
-            self.edits.former = true;
-            self.output.install(instance, furniture);
+        match furniture {
+            Some(furniture) => {
+                self.edits.former = true;
+                self.output.install(instance, furniture);
+            }
+            None => {
+                let service = self.supervisor.service(viewed.service);
+                let (now, wall) = (clock::now(), clock::wall());
+                self.output.dress(instance, service, viewed.number, now, wall);
+            }
         }
         if let (Ear::Now(index), Some(place)) = (ear, self.listener_of.get_mut(instance.index())) {
             let old = std::mem::replace(place, index);
