@@ -5,7 +5,7 @@
 //! everything back. An edit comes only from the control server's turn, when no event is on its way: so whoever gets
 //! the number of somebody who is gone hears nothing that was meant for that one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsRawFd;
 
 use log::{info, warn};
@@ -36,7 +36,7 @@ pub(super) struct Kit {
 #[derive(Default)]
 pub(super) struct Edits {
     /// What was prepared for instances that the core is about to name.
-    kits: Vec<Kit>,
+    kits: VecDeque<Kit>,
     /// Instances that are no more, until the control server has heard of it.
     pub(super) gone: Vec<InstanceId>,
     /// Whether some instance still has pipes of a former definition.
@@ -135,7 +135,7 @@ impl Loop {
                 None => Err("there is nothing to run".into()),
             };
             match prepared {
-                Ok(kit) => self.edits.kits.push(kit),
+                Ok(kit) => self.edits.kits.push_back(kit),
                 Err(why) => {
                     self.discard_kits();
                     return Err(format!("{}: {why}; nothing was changed", service.label(number)));
@@ -287,11 +287,13 @@ impl Loop {
         let viewed = self.supervisor.instance(instance);
         let name = &self.supervisor.service(viewed.service).name;
         let its = |kit: &Kit| kit.number == viewed.number && kit.service == *name;
-        let Some(at) = self.edits.kits.iter().position(its) else {
+        // They are asked for in the order in which they were made.
+        let at = self.edits.kits.iter().position(its);
+        let Some(kit) = at.and_then(|at| self.edits.kits.remove(at)) else {
             // Without an image its start fails, and says so.
             return warn!("{}: nothing was prepared for it", self.supervisor.label(instance));
         };
-        let Kit { images, furniture, ear, .. } = self.edits.kits.swap_remove(at);
+        let Kit { images, furniture, ear, .. } = kit;
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = Some(images);
         }
@@ -364,7 +366,7 @@ impl Loop {
 
     /// Lets go of what nobody has taken.
     fn discard_kits(&mut self) {
-        while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop() {
+        while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop_front() {
             self.take_away(furniture);
             self.close_ear(ear);
         }

@@ -79,8 +79,9 @@ impl Journal {
         }
         self.counts.resize(instances, 0);
         self.of_each.resize(instances * KEPT, None);
-        let length = LATEST.max(instances * 2);
-        if length > self.latest.len() {
+        if instances * 2 > self.latest.len() {
+            // In leaps: who adds a thousand adds them one by one.
+            let length = (instances * 2).next_power_of_two();
             let mut latest = vec![None; length];
             for entry in self.latest.iter().flatten() {
                 latest[(entry.seq % length as u64) as usize] = Some(*entry);
