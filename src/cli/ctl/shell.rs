@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn verbs_options_and_names_are_completed() {
-        assert_eq!(completed("sta"), "status start");
+        assert_eq!(completed("sta"), "status start stats");
         assert_eq!(completed("q"), "quit");
         assert_eq!(completed("stop w"), "web worker");
         assert_eq!(completed("stop web --f"), "--force");
