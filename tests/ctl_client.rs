@@ -68,7 +68,7 @@ fn exit_codes_tell_scripts_what_happened() {
         ("why web", 0),
         ("tree", 0),
         ("logs web", 0),
-        ("stats", 2),
+        ("statistics", 2),
         ("stop", 2),
         ("stop --forc web", 2),
         ("help stop", 0),
