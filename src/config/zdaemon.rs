@@ -78,7 +78,7 @@ pub fn cannot_open(path: &str, cause: &str) -> String {
     if path.contains("://") {
         return format!("error opening URL {path}: {cause}");
     }
-    let path = normal(path);
+    let path = python::normal_path(path);
     let errno =
         [("No such file or directory", 2), ("Permission denied", 13), ("Is a directory", 21)];
     match errno.iter().find(|(known, _)| *known == cause) {
@@ -151,7 +151,7 @@ pub(super) fn no_package(package: &str) -> String {
 /// The `file:` URL of an absolute path.
 fn url(path: &str) -> String {
     let mut url = String::from("file://");
-    for byte in normal(path).bytes() {
+    for byte in python::normal_path(path).bytes() {
         match byte {
             b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
@@ -159,17 +159,4 @@ fn url(path: &str) -> String {
         }
     }
     url
-}
-
-/// A path without `.`, `..` and double slashes.
-fn normal(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }

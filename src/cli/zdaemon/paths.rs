@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::python;
 use crate::sys::users::Users;
 
 /// `~` and `~user` as a shell has them; left alone if there is no such home.
@@ -62,15 +63,7 @@ pub(super) fn absolute(path: &str) -> String {
         "{}/{path}",
         if path.starts_with('/') { "".into() } else { here.to_string_lossy() }
     );
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    python::normal_path(&whole)
 }
 
 #[cfg(test)]

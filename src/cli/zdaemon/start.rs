@@ -158,7 +158,7 @@ pub(super) fn attend(command: &mut Command, forward: bool) -> Result<io::Result<
             let _ = nix::sys::signal::kill(pid, signal);
         }
     };
-    // It may have been pressed before anybody listened here.
+    // The key may have ended it before it was heard here.
     let died = status.and_then(|status| status.signal()) == Some(Signal::INT.number());
     Ok(Ok(typed || died))
 }
