@@ -5,6 +5,8 @@
 
 #[path = "support/lar.rs"]
 mod lar;
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/pty.rs"]
 mod pty;
 
@@ -53,7 +55,8 @@ fn defect_04_ctrl_z_stops_lar_too_and_fg_brings_the_program_back() {
 
 #[test]
 fn defect_04_ctrl_z_means_nothing_to_the_program_of_a_pid_1() {
-    let Some(mut words) = namespace() else { return };
+    let Some(words) = namespace::namespace() else { return };
+    let mut words = words.to_vec();
     words.extend([LAR, "--", "bash", "-c", ECHO].map(str::to_owned));
     let mut session = Session::start(Command::new(&words[0]).args(&words[1..]));
     session.until("up\r\n");
@@ -186,16 +189,4 @@ fn the_program_finds_the_signal_state_that_lar_was_given_on_a_terminal_too() {
     shell.type_line(&format!("{env} {LAR} -- {grep}; echo lar''-end"));
     assert_eq!(shell.until("lar-end\r\n"), plain);
     assert!(plain.contains("SigBlk"), "{plain}");
-}
-
-/// How a pid namespace is made here; `None` if it can't be.
-fn namespace() -> Option<Vec<String>> {
-    let user = if lar::root() { "--pid" } else { "-Ur" };
-    let words = ["unshare", user, "--pid", "--fork", "--mount-proc", "--kill-child"];
-    let works = Command::new(words[0]).args(&words[1..]).arg("true").output();
-    if works.is_ok_and(|output| output.status.success()) {
-        return Some(words.map(str::to_owned).to_vec());
-    }
-    lar::skip("no pid namespaces");
-    None
 }

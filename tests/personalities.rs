@@ -25,6 +25,8 @@ mod dumb_init;
 mod keys;
 #[path = "support/lar.rs"]
 mod lar;
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/pty.rs"]
 mod pty;
 #[path = "personalities/scene.rs"]
@@ -38,9 +40,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lar::{LAR, Lar, Scratch, answer};
+use namespace::namespace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use scene::{Init, Row, compare, namespace};
+use scene::{Init, Row, compare};
 
 const TINI: [&[Row]; 6] =
     [tini::OPTIONS, tini::ENDS, tini::SURROUNDINGS, tini::SIGNALS, tini::PID_1, keys::TINI];

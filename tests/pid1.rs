@@ -5,29 +5,16 @@
 
 #[path = "support/lar.rs"]
 mod lar;
+#[path = "support/namespace.rs"]
+mod namespace;
 
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lar::{Answer, LAR, Lar, Scratch, answer};
+use namespace::namespace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// The words that make a pid namespace here, with its own /proc; `None` (and said so) if that can't be done.
-fn namespace() -> Option<&'static [String]> {
-    static WORDS: OnceLock<Option<Vec<String>>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let user = if lar::root() { "--mount" } else { "-Ur" };
-        let words = ["unshare", user, "--pid", "--fork", "--mount-proc", "--kill-child"];
-        let works = Command::new(words[0]).args(&words[1..]).arg("true").output();
-        works.is_ok_and(|output| output.status.success()).then(|| words.map(str::to_owned).to_vec())
-    });
-    if words.is_none() {
-        lar::skip("no pid namespaces");
-    }
-    words.as_deref()
-}
 
 /// A command in a new namespace, whose PID 1 it is.
 fn command(namespace: &[String], words: &[&str]) -> Command {

@@ -10,6 +10,8 @@ mod eventlog;
 mod governor;
 #[path = "support/lar.rs"]
 mod lar;
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "zdaemon_manager/report.rs"]
 mod report;
 #[path = "zdaemon_manager/sockets.rs"]
@@ -21,6 +23,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lar::{LAR, Lar, Scratch, answer};
+use namespace::namespace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use zdrun::{config, manage, manage_in, zdrun};
@@ -173,18 +176,6 @@ fn a_program_that_can_not_be_run_is_a_usage_error() {
     assert_eq!(left.len(), 2, "nothing was made: {left:?}");
 }
 
-/// The words that make a pid namespace here.
-fn namespace() -> Option<[&'static str; 6]> {
-    let user = if lar::root() { "--mount" } else { "-Ur" };
-    let words = ["unshare", user, "--pid", "--fork", "--mount-proc", "--kill-child"];
-    let works = Command::new(words[0]).args(&words[1..]).arg("true").output();
-    let works = works.is_ok_and(|output| output.status.success());
-    if !works {
-        lar::skip("no pid namespaces");
-    }
-    works.then_some(words)
-}
-
 #[track_caller]
 fn as_pid_1(runner: &str, daemon: &str) -> Option<Lar> {
     let words = namespace()?;
@@ -194,7 +185,7 @@ fn as_pid_1(runner: &str, daemon: &str) -> Option<Lar> {
         "#!/bin/sh\necho here is $$ below $PPID\n(setsid sleep 1000 &)\nexec sleep 100\n",
     );
     dir.write("zdaemon.conf", &config(&format!(" program {{dir}}/go\n{runner}"), daemon));
-    let mut command = Command::new(words[0]);
+    let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg(LAR).args(["zdaemon", "-C", "zdaemon.conf"]).arg(dir.at("go"));
     command.env("DAEMON_MANAGER_MODE", "1").current_dir(&dir.path);
     let mut lar = Lar::spawn(dir, command);

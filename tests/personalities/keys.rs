@@ -9,8 +9,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lar::{DEADLINE, code, ended};
+use crate::namespace::namespace;
 use crate::pty::{self, Session};
-use crate::scene::{Act, Keys, Row, Scene, namespace};
+use crate::scene::{Act, Keys, Row, Scene};
 
 const fn same(about: &'static str, keys: Keys) -> Row {
     Row { about, act: Act::Keys(keys), better: None }

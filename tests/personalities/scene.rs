@@ -4,10 +4,10 @@ use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::lar::{self, DEADLINE, LAR, Scratch, ended};
+use crate::namespace::namespace;
 
 /// Which of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,21 +102,6 @@ fn mismatch(init: Init, real: Option<&PathBuf>, row: &Row) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// The words that make a pid namespace here, with its own /proc; `None` (and said so) if that can't be done.
-pub fn namespace() -> Option<&'static [String]> {
-    static WORDS: OnceLock<Option<Vec<String>>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let user = if lar::root() { "--mount" } else { "-Ur" };
-        let words = ["unshare", user, "--pid", "--fork", "--mount-proc", "--kill-child"];
-        let works = Command::new(words[0]).args(&words[1..]).arg("true").output();
-        works.is_ok_and(|output| output.status.success()).then(|| words.map(str::to_owned).to_vec())
-    });
-    if words.is_none() {
-        lar::skip("no pid namespaces");
-    }
-    words.as_deref()
 }
 
 /// A place with the program under test in it.
