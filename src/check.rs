@@ -20,7 +20,7 @@ use crate::plan::Probe;
 
 /// The connections under way, at most one for each instance.
 pub struct Probes {
-    connections: Box<[Option<OwnedFd>]>,
+    connections: Vec<Option<OwnedFd>>,
 }
 
 /// What a question has led to so far.
@@ -37,16 +37,25 @@ impl Probes {
         Probes { connections: (0..instances).map(|_| None).collect() }
     }
 
+    /// Makes room for this many instances.
+    pub fn grow(&mut self, instances: usize) {
+        let size = self.connections.len().max(instances);
+        self.connections.resize_with(size, || None);
+    }
+
     /// Begins to connect. An error to do so (EMFILE as well as ECONNREFUSED) is a no; the core asks again.
     pub fn begin(&mut self, instance: usize, probe: &Probe) -> Answer<'_> {
         self.cancel(instance);
         let begun = match probe {
-            Probe::Tcp(SocketAddr::V4(address)) => {
-                open(AddressFamily::Inet, &SockaddrIn::from(*address))
-            }
-            Probe::Tcp(SocketAddr::V6(address)) => {
-                open(AddressFamily::Inet6, &SockaddrIn6::from(*address))
-            }
+            Probe::Tcp(address) => match address.parse() {
+                Ok(SocketAddr::V4(address)) => {
+                    open(AddressFamily::Inet, &SockaddrIn::from(address))
+                }
+                Ok(SocketAddr::V6(address)) => {
+                    open(AddressFamily::Inet6, &SockaddrIn6::from(address))
+                }
+                Err(_) => Err(Errno::EINVAL), // the port of an instance that was added may be too high
+            },
             Probe::Unix(path) => {
                 unix_address(path).and_then(|address| open(AddressFamily::Unix, &address))
             }
@@ -135,7 +144,7 @@ mod tests {
                 println!("skipped {host}: this machine has no such address");
                 continue;
             };
-            let probe = Probe::Tcp(listener.local_addr().unwrap());
+            let probe = Probe::Tcp(listener.local_addr().unwrap().to_string());
             assert!(ask(&probe));
             drop(listener);
             assert!(!ask(&probe));
@@ -146,7 +155,7 @@ mod tests {
     fn a_connection_to_itself_is_not_an_answer() {
         // The kernel gives a client a port out of this range; asking often enough at one of them hits it.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let probe = Probe::Tcp(listener.local_addr().unwrap());
+        let probe = Probe::Tcp(listener.local_addr().unwrap().to_string());
         drop(listener);
         for _ in 0..2000 {
             assert!(!ask(&probe));
@@ -171,7 +180,7 @@ mod tests {
     fn a_question_taken_back_has_no_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut probes = Probes::new(1);
-        probes.begin(0, &Probe::Tcp(listener.local_addr().unwrap()));
+        probes.begin(0, &Probe::Tcp(listener.local_addr().unwrap().to_string()));
         probes.cancel(0);
         assert_eq!(probes.finish(0), None);
         assert_eq!(probes.finish(7), None);

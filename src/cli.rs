@@ -10,6 +10,7 @@ pub mod machine;
 pub mod manager;
 pub mod run;
 pub mod single;
+mod source;
 pub mod tini;
 pub mod zdaemon;
 

@@ -14,6 +14,7 @@
 //! errors come in the order of the file.
 
 pub mod diagnostic;
+pub mod diff;
 mod environment;
 mod eventlog;
 mod graph;

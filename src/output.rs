@@ -11,11 +11,12 @@
 //! number of instances).
 //!
 //! Invariants: nothing here waits, but for a write to a regular file; nothing allocates after
-//! [`Output::new`], but `reopen` and a rotation; one buffer a stream and turn; a stream that
+//! [`Output::new`], but an edit (`furnish`), `reopen` and a rotation; one buffer a stream and turn; a stream that
 //! stopped reading before its pipe was empty is on the caller's ready list ([`Pace::More`]) or in
 //! one queue of ours ([`Pace::Later`]), never nowhere; what is dropped is counted. SIGPIPE must be
 //! blocked or ignored.
 
+mod furnish;
 mod notice;
 mod place;
 mod stream;
@@ -30,6 +31,7 @@ use crate::plan::{InstanceId, Plan};
 use crate::sys::pipe;
 use crate::time::{Duration, Instant};
 use crate::transcript::{Page, Ring, Wall};
+pub use furnish::Furniture;
 use notice::Notices;
 pub use notice::{News, Notice, Told, Warning};
 use place::Place;
@@ -117,9 +119,14 @@ struct Desk {
 /// See the top of this page.
 #[derive(Debug)]
 pub struct Output {
+    foreground: bool,
     places: Vec<Place>,
-    streams: Vec<Stream>,
+    /// How many streams each place has; with none it is nobody's, and may become another.
+    shares: Vec<u32>,
+    streams: Vec<Option<Stream>>,
     desks: Vec<Desk>,
+    /// Streams of former definitions: read until their instance has its next process.
+    former: Vec<(InstanceId, StreamId)>,
     null: Option<OwnedFd>,
     /// Places that can't be written now.
     ailing: Vec<u32>,
@@ -146,22 +153,25 @@ impl Output {
 
     /// What an instance's processes get as fds 1 and 2: ours to keep, theirs to duplicate.
     pub fn stdio(&self, instance: InstanceId) -> (RawFd, RawFd) {
+        self.desks.get(instance.index()).map_or((1, 2), |desk| self.fds(desk))
+    }
+
+    fn fds(&self, desk: &Desk) -> (RawFd, RawFd) {
         let fd = |wire: Wire, own: RawFd| match wire {
             Wire::Inherit => own,
             Wire::Null => self.null.as_ref().map_or(own, AsRawFd::as_raw_fd),
             Wire::Stream(id) => {
-                self.streams.get(id.index()).map_or(own, |stream| stream.writer.as_raw_fd())
+                let stream = self.streams.get(id.index()).and_then(Option::as_ref);
+                stream.map_or(own, |stream| stream.writer.as_raw_fd())
             }
         };
-        match self.desks.get(instance.index()) {
-            Some(desk) => (fd(desk.stdout, 1), fd(desk.stderr, 2)),
-            None => (1, 2),
-        }
+        (fd(desk.stdout, 1), fd(desk.stderr, 2))
     }
 
     /// Every stream and the fd to watch for it (readable, edge-triggered).
     pub fn sources(&self) -> impl Iterator<Item = (StreamId, RawFd)> + '_ {
-        (0..).zip(&self.streams).map(|(id, stream)| (StreamId(id), stream.reader.as_raw_fd()))
+        let all = (0..).zip(&self.streams);
+        all.filter_map(|(id, stream)| Some((StreamId(id), stream.as_ref()?.reader.as_raw_fd())))
     }
 
     /// The latest output of an instance, if it is captured and has a ring.
@@ -171,7 +181,7 @@ impl Output {
 
     /// Whose stream it is.
     pub fn owner(&self, id: StreamId) -> Option<InstanceId> {
-        self.streams.get(id.index()).map(|stream| InstanceId(stream.desk))
+        self.streams.get(id.index()).and_then(Option::as_ref).map(|stream| InstanceId(stream.desk))
     }
 
     /// Makes an instance's pipes as its next process expects them, whatever the last one did to
@@ -179,7 +189,7 @@ impl Output {
     pub fn before_spawn(&self, instance: InstanceId) {
         let Some(desk) = self.desks.get(instance.index()) else { return };
         for id in desk.streams() {
-            if let Some(stream) = self.streams.get(id.index()) {
+            if let Some(stream) = self.streams.get(id.index()).and_then(Option::as_ref) {
                 let _ = pipe::restore(&stream.writer);
             }
         }
@@ -188,13 +198,15 @@ impl Output {
     /// Reads one buffer of a stream and passes it on. `wall` is the time of the lines that end in
     /// it.
     pub fn readable(&mut self, id: StreamId, now: Instant, wall: Wall) -> Pace {
-        match self.streams.get(id.index()) {
+        match self.streams.get(id.index()).and_then(Option::as_ref) {
             Some(stream) if stream.standing == Standing::Awake => {}
             Some(_) => return Pace::Later,
             None => return Pace::Drained,
         }
         let turn = self.turn(id, now, wall);
-        let Some(stream) = self.streams.get_mut(id.index()) else { return Pace::Drained };
+        let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut) else {
+            return Pace::Drained;
+        };
         let gap = if stream.quick < QUICK { SOON } else { SOON + TICK * 2 };
         let soon = now.since(stream.last) < gap;
         stream.last = now;
@@ -229,8 +241,21 @@ impl Output {
     /// can't keep us. If the place holds back, the rest follows when it takes bytes again.
     pub fn drain(&mut self, instance: InstanceId, now: Instant, wall: Wall) {
         let Some(desk) = self.desks.get(instance.index()) else { return };
-        for id in desk.streams() {
-            let Some(stream) = self.streams.get_mut(id.index()) else { continue };
+        let streams = desk.streams();
+        let mut at = 0;
+        while let Some(&(whose, id)) = self.former.get(at) {
+            at += 1;
+            if whose == instance {
+                self.drain_stream(id, now, wall);
+            }
+        }
+        for id in streams {
+            self.drain_stream(id, now, wall);
+        }
+    }
+
+    fn drain_stream(&mut self, id: StreamId, now: Instant, wall: Wall) {
+        if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut) {
             stream.ending = Some(pipe::unread(&stream.reader));
             self.until_ended(id, now, wall);
         }
@@ -238,7 +263,12 @@ impl Output {
 
     /// Turns until what a stream's last process wrote is passed on, or is held back.
     fn until_ended(&mut self, id: StreamId, now: Instant, wall: Wall) {
-        while self.streams.get(id.index()).is_some_and(|stream| stream.ending.is_some()) {
+        while self
+            .streams
+            .get(id.index())
+            .and_then(Option::as_ref)
+            .is_some_and(|stream| stream.ending.is_some())
+        {
             match self.turn(id, now, wall) {
                 Turn::Read(_) | Turn::Dry(_) | Turn::Ended => {}
                 Turn::Held => return self.hold(id),
@@ -265,7 +295,7 @@ impl Output {
                 self.ticking.pop_front()?.1
             }
         };
-        if let Some(stream) = self.streams.get_mut(id.index()) {
+        if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut) {
             stream.standing = Standing::Awake;
         }
         Some(id)
@@ -273,7 +303,8 @@ impl Output {
 
     /// Opens every file anew, the new one before the old one is let go. Each path with its result.
     pub fn reopen(&mut self, now: Instant) -> Vec<(String, Result<(), Errno>)> {
-        let files = self.places.iter_mut().filter(|place| !place.is_stdout());
+        let used = self.places.iter_mut().zip(&self.shares).filter(|(_, shares)| **shares > 0);
+        let files = used.map(|(place, _)| place).filter(|place| !place.is_stdout());
         files.map(|place| (place.path.to_string(), place.reopen(now))).collect()
     }
 
@@ -307,7 +338,9 @@ impl Output {
 
     fn turn(&mut self, id: StreamId, now: Instant, wall: Wall) -> Turn {
         let Output { streams, places, desks, buffer, page, notices, ailing, .. } = self;
-        let Some(stream) = streams.get_mut(id.index()) else { return Turn::Dry(0) };
+        let Some(stream) = streams.get_mut(id.index()).and_then(Option::as_mut) else {
+            return Turn::Dry(0);
+        };
         let place = stream.place.and_then(|place| places.get_mut(place as usize));
         let well = place.as_ref().is_some_and(|place| !place.ails());
         let mut desktop = Desktop { place, page, notices, now, wall };
@@ -322,7 +355,7 @@ impl Output {
     }
 
     fn hold(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(id.index())
+        if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut)
             && stream.standing == Standing::Awake
         {
             stream.standing = Standing::Held;
@@ -336,7 +369,10 @@ impl Output {
             let Some(place) = places.get_mut(*id as usize) else { return false };
             if place.retry(now, notices) {
                 held.retain(|stream| {
-                    let waits = streams.get(stream.index()).is_none_or(|s| s.place != Some(*id));
+                    let waits = streams
+                        .get(stream.index())
+                        .and_then(Option::as_ref)
+                        .is_none_or(|s| s.place != Some(*id));
                     if !waits {
                         woken.push_back(*stream);
                     }

@@ -10,11 +10,9 @@ mod runner;
 mod setup;
 mod single;
 
-use core::fmt;
-use core::net::SocketAddr;
-
 use crate::signal::Signal;
 use crate::time::Duration;
+use core::fmt;
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
@@ -132,6 +130,9 @@ pub struct Service {
     pub output: Output,
     /// One for each instance, the first is number 1. Never empty.
     pub processes: Vec<Process>,
+    /// How they differ, if they do, for instances that are added later: a NUL, which no word can hold, stands for
+    /// the number.
+    pub template: Option<Box<Process>>,
 }
 
 impl Service {
@@ -140,9 +141,20 @@ impl Service {
         self.name.split_once(':').map(|(group, _)| group)
     }
 
+    /// What its instance `number` (from 1) runs; also one that the plan did not ask for.
+    pub fn process(&self, number: u32) -> Option<Process> {
+        let known = self.processes.get((number as usize).wrapping_sub(1));
+        match (known, &self.template) {
+            (Some(process), _) => Some(process.clone()),
+            (None, Some(template)) => Some(template.numbered(number)),
+            (None, None) => self.processes.first().cloned(),
+        }
+    }
+
     /// The label of its instance `number` (from 1).
     pub fn label(&self, number: u32) -> Label<'_> {
-        Label { service: &self.name, number, several: self.processes.len() > 1 }
+        let several = self.processes.len() > 1 || number > 1;
+        Label { service: &self.name, number, several }
     }
 }
 
@@ -166,6 +178,7 @@ impl Default for Service {
             reload: None,
             output: Output::default(),
             processes: Vec::new(),
+            template: None,
         }
     }
 }
@@ -189,11 +202,42 @@ pub struct Process {
     pub stderr: Option<Target>,
 }
 
+impl Process {
+    /// A template with the number put in.
+    fn numbered(&self, number: u32) -> Process {
+        let number = number.to_string();
+        let put = |text: &String| text.replace('\0', &number);
+        let all = |words: &Vec<String>| words.iter().map(put).collect();
+        let target = |target: &Target| match target {
+            Target::File(path) => Target::File(put(path)),
+            other => other.clone(),
+        };
+        Process {
+            argv: all(&self.argv),
+            executable: self.executable.as_ref().map(put),
+            environment: self
+                .environment
+                .iter()
+                .map(|(name, it)| (name.clone(), put(it)))
+                .collect(),
+            directory: self.directory.as_ref().map(put),
+            ready: self.ready.as_ref().map(|probe| match probe {
+                Probe::Tcp(address) => Probe::Tcp(put(address)),
+                Probe::Unix(path) => Probe::Unix(put(path)),
+                Probe::Command(words) => Probe::Command(all(words)),
+                Probe::Notify => Probe::Notify,
+            }),
+            transcript: target(&self.transcript),
+            stderr: self.stderr.as_ref().map(target),
+        }
+    }
+}
+
 /// A question that tells whether an instance is ready.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Probe {
-    /// Somebody accepts connections at this address.
-    Tcp(SocketAddr),
+    /// Somebody accepts connections at this address, `HOST:PORT` in numbers.
+    Tcp(String),
     /// Somebody accepts connections on this socket (`@name`: an abstract one).
     Unix(String),
     /// This command exits with 0.
@@ -234,6 +278,19 @@ pub struct Order {
 }
 
 impl Order {
+    /// Drops a service that is no more.
+    pub fn forget(&mut self, id: ServiceId) {
+        let lists = [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with];
+        lists.into_iter().for_each(|list| list.retain(|&other| other != id));
+    }
+
+    /// Puts the id `ids[n]` wherever the number n stands.
+    pub fn renumber(&mut self, ids: &[ServiceId]) {
+        for list in [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with] {
+            list.iter_mut().for_each(|id| *id = ids.get(id.index()).copied().unwrap_or(*id));
+        }
+    }
+
     /// All that must come before, each once or more.
     pub fn all(&self) -> impl Iterator<Item = ServiceId> + '_ {
         let soft = self.after.iter().chain(&self.restart_with);

@@ -13,6 +13,8 @@
 //! not empty, the loop does not sleep.
 
 mod build;
+mod edit;
+pub mod orders;
 mod perform;
 mod ready;
 mod reaper;
@@ -32,8 +34,8 @@ use mio::{Events, Interest, Poll};
 
 use crate::check::{Probes, notify};
 use crate::config::{print, print_settings::settings_lines};
-use crate::ctl::server::{Order, Server, View};
-use crate::exit::Pid;
+use crate::ctl::server::{Done, Order, Refusal, Server, View};
+use crate::exit::{Code, Pid};
 use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
 use crate::supervisor::journal::Journal;
@@ -69,6 +71,8 @@ pub struct Start {
     pub plan: Plan,
     /// Where that came from, if from a file.
     pub config_path: Option<String>,
+    /// Where it can be read again.
+    pub source: Option<Box<dyn orders::Source>>,
     /// Whether it has a terminal or a container's log at its standard output.
     pub foreground: bool,
     /// Whether it has a control socket.
@@ -100,22 +104,23 @@ struct Loop {
     poll: Poll,
     signals: SignalFd,
     spawner: Spawner,
-    images: Box<[Images]>,
+    images: Vec<Option<Images>>,
     /// What the images read from; it must stay open.
-    _null: OwnedFd,
+    null: OwnedFd,
     output: Output,
     probes: Probes,
-    listeners: Box<[(InstanceId, notify::Listener)]>,
+    listeners: Vec<Option<(InstanceId, notify::Listener)>>,
     /// The listener of each instance that has one.
-    listener_of: Box<[Option<u32>]>,
+    listener_of: Vec<Option<u32>>,
     server: Option<Server>,
     journal: Journal,
-    /// Each stream's pipe, and whether epoll watches it.
-    pipes: Box<[(RawFd, bool)]>,
+    /// Each stream's pipe, if there is such a stream, and whether epoll watches it.
+    pipes: Vec<Option<(RawFd, bool)>>,
     /// Streams to be read in the next turn.
     ready: ReadyList,
     /// Listeners to be heard in this turn, or in the next.
     loud: ReadyList,
+    edits: edit::Edits,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -129,6 +134,9 @@ struct Loop {
     given: Rc<Given>,
     voice: Option<Box<dyn Voice>>,
     level: Level,
+    /// What the configuration last said of that.
+    file_level: Level,
+    source: Option<Box<dyn orders::Source>>,
     started: Instant,
     config_path: Option<String>,
     /// Told at the end, unless it is dropped before.
@@ -248,7 +256,7 @@ impl Loop {
     /// Watches a stream's pipe, or not while it waits for its tick: then its writes wake nobody up. A pipe that has
     /// bytes when it is watched again is reported at once.
     fn watch_output(&mut self, stream: StreamId, yes: bool) {
-        let Some((fd, watched)) = self.pipes.get_mut(stream.index()) else { return };
+        let Some(Some((fd, watched))) = self.pipes.get_mut(stream.index()) else { return };
         if *watched == yes {
             return;
         }
@@ -277,7 +285,9 @@ impl Loop {
 
     /// What an instance says of itself: a few messages, then it is the others' turn. Anybody may send to its socket.
     fn hear(&mut self, index: u32) {
-        let Some((instance, listener)) = self.listeners.get_mut(index as usize) else { return };
+        let Some(Some((instance, listener))) = self.listeners.get_mut(index as usize) else {
+            return;
+        };
         let (mut ready, mut drained) = (false, false);
         for _ in 0..MESSAGES {
             match listener.hear() {
@@ -336,9 +346,11 @@ impl Loop {
         self.with_view(|view| server.serve(registry, view, &mut inbox));
         self.inbox = inbox;
         self.digest();
+        self.forget_gone(&mut server);
         while let Some((client, order)) = server.poll_order() {
             let result = self.obey(order);
-            server.answer(client, result);
+            self.forget_gone(&mut server);
+            self.with_view(|view| server.answer(client, result, view));
         }
         let registry = self.poll.registry();
         self.with_view(|view| server.settle(registry, view));
@@ -346,15 +358,25 @@ impl Loop {
     }
 
     /// Something that only the loop can do.
-    fn obey(&mut self, order: Order) -> Result<(), String> {
+    fn obey(&mut self, order: Order) -> Result<Done, Refusal> {
         match order {
-            Order::Reopen => self.reopen(),
+            Order::Edit(edit, ticket) => self.edit(edit, ticket),
+            Order::Reopen => {
+                self.reopen().map(|()| Done::default()).map_err(|why| (Code::Failed, why))
+            }
             Order::LogLevel(level) => {
                 self.level = level;
                 crate::logger::set_level(level);
                 info!("the event log now says {level:?}");
-                Ok(())
+                Ok(Done::default())
             }
+        }
+    }
+
+    /// Tells the control server who is no more, before somebody else can have that number.
+    fn forget_gone(&mut self, server: &mut Server) {
+        for gone in std::mem::take(&mut self.edits.gone) {
+            self.with_view(|view| server.forget(gone, view));
         }
     }
 
@@ -383,7 +405,6 @@ impl Loop {
 
     /// Shows everything to the control server.
     fn with_view(&self, show: impl FnOnce(&View)) {
-        let plan = self.supervisor.plan();
         show(&View {
             now: clock::now(),
             wall: clock::wall().since_epoch(),
@@ -397,11 +418,17 @@ impl Loop {
                 }
                 let listener = self.listener_of.get(id.index()).copied().flatten();
                 let listener = listener.and_then(|index| self.listeners.get(index as usize));
-                listener.map_or("", |(_, listener)| listener.status())
+                listener.and_then(Option::as_ref).map_or("", |(_, listener)| listener.status())
             },
             config: &|id| match id {
-                Some(id) => print::lines(plan, id),
-                None => settings_lines(plan),
+                Some(id) => print::lines(self.supervisor.service(id), &|id| {
+                    self.supervisor.service(id).name.clone()
+                }),
+                None => {
+                    let main = |id| self.supervisor.service(id).main;
+                    let main = self.supervisor.services().any(main);
+                    settings_lines(self.supervisor.settings(), self.level, main)
+                }
             },
             started: self.started,
             pid: self.pid,

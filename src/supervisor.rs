@@ -13,11 +13,13 @@
 
 pub mod deadlines;
 pub mod describe;
+pub mod edit;
 pub mod event;
 pub mod journal;
-pub mod order;
+mod order;
 pub mod pids;
 pub mod policy;
+mod roster;
 mod service;
 mod shutdown;
 pub mod state;
@@ -27,13 +29,17 @@ pub mod tally;
 use std::collections::VecDeque;
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, KillMode, Kind, Label, Plan, Probe, Service, ServiceId};
+use crate::plan::{
+    InstanceId, KillMode, Kind, Label, Plan, Probe, Process, Service, ServiceId, Settings,
+};
+use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
 pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
-use order::Graph;
 use pids::Pids;
-use policy::{History, Jitter};
+use policy::Jitter;
+pub use roster::Ids;
+use roster::{Group, Roster};
 use shutdown::Ending;
 use state::{State, StateKind};
 use tally::{Summary, Tally};
@@ -55,10 +61,8 @@ const NOT_FOUND: ExitStatus = ExitStatus::Code(127);
 
 /// The state machine of everything that is supervised.
 pub struct Supervisor {
-    plan: Plan,
-    graph: Graph,
-    slots: Box<[Slot]>,
-    groups: Box<[Group]>,
+    settings: Settings,
+    roster: Roster,
     pids: Pids,
     deadlines: Deadlines,
     jitter: Jitter,
@@ -69,38 +73,9 @@ pub struct Supervisor {
     released: Vec<ServiceId>,
     /// Services whose dependencies are to be wanted up; used within one event.
     pulling: Vec<ServiceId>,
+    /// Instances to be forgotten.
+    vacating: Vec<InstanceId>,
     ending: Ending,
-}
-
-/// One instance.
-struct Slot {
-    service: ServiceId,
-    number: u32,
-    wanted_up: bool,
-    state: State,
-    /// Since when it is in this phase.
-    since: Instant,
-    history: History,
-    /// The process that asks whether it is ready. Not yet reaped.
-    probe: Option<Pid>,
-    last_spawn: Option<Instant>,
-    last_exit: Option<ExitStatus>,
-    restarts: u64,
-    ticket: Ticket,
-    forced: bool,
-    cause: Cause,
-}
-
-/// One service: its instances, and what they add up to.
-struct Group {
-    first: u32,
-    count: u32,
-    tally: Tally,
-    /// How many of its dependents are on their way down: it stays up until there are none.
-    blockers: u32,
-    touched: bool,
-    released: bool,
-    pulled: bool,
 }
 
 /// What can be said about an instance from outside.
@@ -142,28 +117,45 @@ pub struct Instance {
 
 impl Supervisor {
     /// A supervisor of this plan, everything still down. The seed is for jitter.
-    pub fn new(plan: Plan, seed: u64) -> Supervisor {
-        let (slots, groups) = lay_out(&plan);
-        let (instances, services) = (slots.len(), groups.len());
-        Supervisor {
-            graph: Graph::new(&plan),
-            slots,
-            groups,
-            pids: Pids::new(instances * Role::ALL.len()),
-            deadlines: Deadlines::new(instances + 1),
+    pub fn new(mut plan: Plan, seed: u64) -> Supervisor {
+        let ending = Ending::new(&plan);
+        let roster = Roster::new(&mut plan);
+        let mut supervisor = Supervisor {
+            settings: plan.settings,
+            roster,
+            pids: Pids::new(0),
+            deadlines: Deadlines::new(),
             jitter: Jitter::new(seed),
-            actions: VecDeque::with_capacity(most_actions(&plan)),
-            touched: Vec::with_capacity(services),
-            released: Vec::with_capacity(services),
-            pulling: Vec::with_capacity(services),
-            ending: Ending::new(&plan),
-            plan,
+            actions: VecDeque::new(),
+            touched: Vec::new(),
+            released: Vec::new(),
+            pulling: Vec::new(),
+            vacating: Vec::new(),
+            ending,
+        };
+        supervisor.make_room();
+        supervisor
+    }
+
+    /// Claims all memory that the instances there are may ever need.
+    fn make_room(&mut self) {
+        let (slots, groups) = (self.roster.slots.len(), self.roster.groups.len());
+        self.pids.make_room(slots * Role::ALL.len());
+        self.deadlines.make_room(slots + 1);
+        self.actions.reserve(self.most_actions());
+        for list in [&mut self.touched, &mut self.released, &mut self.pulling] {
+            list.reserve(groups);
         }
+        self.vacating.reserve(slots);
     }
 
     /// Tells it that something happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
         debug_assert!(self.actions.is_empty(), "actions are drained before the next event");
+        self.roster.sweep();
+        if let Some(instance) = event.instance().filter(|&id| !self.roster.has(id)) {
+            return self.nobodys(instance, event);
+        }
         match event {
             Event::Boot => self.boot(now),
             Event::Tick => self.tick(now),
@@ -200,8 +192,30 @@ impl Supervisor {
             }
             Event::Shutdown => self.shut_down(now),
         }
-        self.propagate(now);
+        self.settle(now);
+    }
+
+    /// What every event, and every edit, ends with.
+    fn settle(&mut self, now: Instant) {
+        self.calm(now);
         self.end_if_due(now);
+    }
+
+    /// Goes on until nothing follows from anything any more.
+    fn calm(&mut self, now: Instant) {
+        self.propagate(now);
+        while !self.vacating.is_empty() {
+            self.vacate(now);
+            self.propagate(now);
+        }
+    }
+
+    /// Something about an instance that is no more: a process that comes too late is not taken on.
+    fn nobodys(&mut self, instance: InstanceId, event: Event) {
+        if let Event::Spawned { pid, .. } = event {
+            let target = SignalTarget::Process(pid);
+            self.push(Action::Signal { instance, target, signal: Signal::KILL });
+        }
     }
 
     /// What is to be done next; drain to `None` before the next [`Supervisor::handle`].
@@ -214,28 +228,39 @@ impl Supervisor {
         self.deadlines.first().map(|(at, _)| at)
     }
 
-    /// What it supervises.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    /// The manager's own settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All services, in the order of the file and then of their coming.
+    pub fn services(&self) -> Ids<ServiceId> {
+        self.roster.services()
+    }
+
+    /// One service.
+    pub fn service(&self, id: ServiceId) -> &Service {
+        &self.roster.groups[id.index()].service
+    }
+
+    /// The service called `name`; case does not matter.
+    pub fn find(&self, name: &str) -> Option<ServiceId> {
+        self.roster.find(name)
     }
 
     /// All instances, service by service.
-    pub fn instances(&self) -> impl DoubleEndedIterator<Item = InstanceId> + use<> {
-        (0..self.slots.len() as u32).map(InstanceId)
+    pub fn instances(&self) -> Ids<InstanceId> {
+        self.roster.instances()
     }
 
     /// The instances of one service.
-    pub fn instances_of(
-        &self,
-        id: ServiceId,
-    ) -> impl DoubleEndedIterator<Item = InstanceId> + use<> {
-        let group = &self.groups[id.index()];
-        (group.first..group.first + group.count).map(InstanceId)
+    pub fn instances_of(&self, id: ServiceId) -> Ids<InstanceId> {
+        self.roster.members(id)
     }
 
     /// One instance.
     pub fn instance(&self, id: InstanceId) -> Instance {
-        let slot = &self.slots[id.index()];
+        let slot = &self.roster.slots[id.index()];
         let process = slot.state.process();
         Instance {
             service: slot.service,
@@ -265,19 +290,31 @@ impl Supervisor {
 
     /// Its name.
     pub fn label(&self, id: InstanceId) -> Label<'_> {
-        let slot = &self.slots[id.index()];
-        self.plan.service(slot.service).label(slot.number)
+        let slot = &self.roster.slots[id.index()];
+        let group = &self.roster.groups[slot.service.index()];
+        Label {
+            service: &group.service.name,
+            number: slot.number,
+            several: group.several || slot.number > 1,
+        }
+    }
+
+    /// What it runs.
+    pub fn process(&self, id: InstanceId) -> Option<&Process> {
+        let slot = &self.roster.slots[id.index()];
+        let planned = &self.service(slot.service).processes;
+        slot.process.as_deref().or_else(|| planned.get((slot.number as usize).wrapping_sub(1)))
     }
 
     /// Its state without the data: finer than [`Phase`], for tests.
     pub fn state_kind(&self, id: InstanceId) -> StateKind {
-        self.slots[id.index()].state.kind()
+        self.roster.slots[id.index()].state.kind()
     }
 
     /// Whether it is up as its dependents need it: `running`, or a one-shot that exited with 0.
     pub fn is_up(&self, id: InstanceId) -> bool {
-        let slot = &self.slots[id.index()];
-        let kind = self.plan.service(slot.service).kind;
+        let slot = &self.roster.slots[id.index()];
+        let kind = self.service(slot.service).kind;
         matches!(slot.state, State::Running { .. }) || tally::satisfied_by(kind, &slot.state)
     }
 
@@ -289,7 +326,7 @@ impl Supervisor {
     /// Whether what is left of this process's group is to be killed before the process is reaped.
     pub fn kills_group(&self, pid: Pid) -> bool {
         match self.pids.get(pid) {
-            Some((id, Role::Main)) => self.service(id).kill_mode != KillMode::Process,
+            Some((id, Role::Main)) => self.service_of(id).kill_mode != KillMode::Process,
             Some((_, Role::Probe)) => true,
             None => false,
         }
@@ -297,17 +334,17 @@ impl Supervisor {
 
     /// Who is to come after `id` because it requires, wants, or follows it. Each once.
     pub fn dependents(&self, id: ServiceId) -> &[ServiceId] {
-        self.graph.dependents(id)
+        &self.roster.groups[id.index()].links.dependents
     }
 
     /// Who requires `id`. Each once.
     pub fn requirers(&self, id: ServiceId) -> &[ServiceId] {
-        self.graph.requirers(id)
+        &self.roster.groups[id.index()].links.requirers
     }
 
     /// Its place in an order in which each comes after all it depends on.
     pub fn rank(&self, id: ServiceId) -> u32 {
-        self.graph.rank_of(id)
+        self.roster.groups[id.index()].links.rank
     }
 
     /// Whether the manager is ending.
@@ -315,19 +352,17 @@ impl Supervisor {
         self.ending.begun()
     }
 
-    fn service(&self, id: InstanceId) -> &Service {
-        self.plan.service(self.slots[id.index()].service)
+    fn service_of(&self, id: InstanceId) -> &Service {
+        self.service(self.roster.slots[id.index()].service)
     }
 
     /// How the instance is asked whether it is ready.
     fn probe_of(&self, id: InstanceId) -> Option<&Probe> {
-        let slot = &self.slots[id.index()];
-        let processes = &self.plan.service(slot.service).processes;
-        processes.get(slot.number as usize - 1)?.ready.as_ref()
+        self.process(id)?.ready.as_ref()
     }
 
     fn summary(&self, id: ServiceId) -> Summary {
-        self.groups[id.index()].tally.summary()
+        self.roster.groups[id.index()].tally.summary()
     }
 
     fn push(&mut self, action: Action) {
@@ -339,7 +374,7 @@ impl Supervisor {
     pub fn check_invariants(&self) {
         let mut processes = 0;
         for id in self.instances() {
-            let slot = &self.slots[id.index()];
+            let slot = &self.roster.slots[id.index()];
             let main = slot.state.process().map(|(pid, _)| (pid, Role::Main));
             for (pid, role) in main.into_iter().chain(slot.probe.map(|pid| (pid, Role::Probe))) {
                 assert_eq!(self.pids.get(pid), Some((id, role)), "pid {pid}");
@@ -352,7 +387,8 @@ impl Supervisor {
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
         assert_eq!(self.pids.len(), processes, "no pid without a state");
-        for (id, group) in self.plan.ids().zip(&self.groups) {
+        for id in self.services() {
+            let group = &self.roster.groups[id.index()];
             let mut tally = Tally::default();
             for instance in self.instances_of(id) {
                 tally.replace(Tally::default(), self.share(instance));
@@ -362,49 +398,26 @@ impl Supervisor {
             assert_eq!(group.blockers as usize, self.dependents(id).iter().filter(leaving).count());
         }
         assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
+        assert!(self.vacating.is_empty());
+    }
+
+    /// The same for the tables of services and instances, which only change with them.
+    pub fn check_roster(&self) {
+        self.roster.check_invariants();
     }
 
     /// What this instance adds to its service's tally.
     fn share(&self, id: InstanceId) -> Tally {
-        let slot = &self.slots[id.index()];
-        let kind: Kind = self.plan.service(slot.service).kind;
+        let slot = &self.roster.slots[id.index()];
+        let kind: Kind = self.service(slot.service).kind;
         Tally::of(kind, slot.wanted_up, &slot.state)
     }
-}
 
-/// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
-/// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a spawn,
-/// KILL. And one `Finish`.
-fn most_actions(plan: &Plan) -> usize {
-    let of = |service: &Service| service.processes.len() * (2 * service.stop.rungs.len() + 8);
-    plan.services.iter().map(of).sum::<usize>() + 8
-}
-
-/// The tables of instances and services.
-fn lay_out(plan: &Plan) -> (Box<[Slot]>, Box<[Group]>) {
-    let mut slots = Vec::with_capacity(plan.instances());
-    let mut groups = Vec::with_capacity(plan.services.len());
-    for (id, service) in plan.ids().zip(&plan.services) {
-        let count = service.processes.len() as u32;
-        let first = slots.len() as u32;
-        let tally = Tally::default();
-        let (touched, released, pulled) = (false, false, false);
-        groups.push(Group { first, count, tally, blockers: 0, touched, released, pulled });
-        slots.extend((1..=count).map(|number| Slot {
-            service: id,
-            number,
-            wanted_up: false,
-            state: State::Stopped,
-            since: Instant::ZERO,
-            history: History::new(&service.rules),
-            probe: None,
-            last_spawn: None,
-            last_exit: None,
-            restarts: 0,
-            ticket: Ticket::default(),
-            forced: false,
-            cause: Cause::Boot,
-        }));
+    /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
+    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a
+    /// spawn, KILL. And one `Finish`.
+    fn most_actions(&self) -> usize {
+        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 12);
+        self.roster.groups.iter().map(of).sum::<usize>() + 8
     }
-    (slots.into_boxed_slice(), groups.into_boxed_slice())
 }

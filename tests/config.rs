@@ -67,7 +67,11 @@ fn files_give_the_messages_and_plans_beside_them() {
         let mut text = shown(&reading);
         if let Some(plan) = &reading.plan {
             for id in plan.ids() {
-                let _ = writeln!(text, "{}", print::lines(plan, id).join("\n"));
+                let _ = writeln!(
+                    text,
+                    "{}",
+                    print::lines(plan.service(id), &|id| plan.service(id).name.clone()).join("\n")
+                );
             }
             let _ = writeln!(text, "{:#?}\n{:#?}", plan.settings, plan.event_log);
         }
@@ -172,7 +176,7 @@ fn ready_brings_a_start_timeout_of_fifteen_seconds() {
     assert_eq!(service("ready notify").start_timeout, Some(Duration::from_secs(15)));
     assert_eq!(service("ready notify\nstart-timeout none").start_timeout, None);
     let ready = service("ready timeout 2s tcp localhost:80");
-    assert_eq!(ready.processes[0].ready, Some(Probe::Tcp("127.0.0.1:80".parse().unwrap())));
+    assert_eq!(ready.processes[0].ready, Some(Probe::Tcp("127.0.0.1:80".into())));
     assert_eq!(ready.probe_timeout, Duration::from_secs(2));
     assert!(said("ready tcp db:80").contains("no resolver"));
     assert!(said("ready tcp 80").contains("tcp 127.0.0.1:80"));
@@ -204,8 +208,14 @@ fn substitution_is_per_instance_and_never_splits_words() {
     assert_eq!(second.argv, words);
     assert_eq!(second.transcript, Target::File("/var/log/2.log".into()));
     assert_eq!(second.environment, [("N".to_string(), "i2".to_string())]);
-    assert_eq!(second.ready, Some(Probe::Tcp("127.0.0.1:8082".parse().unwrap())));
+    assert_eq!(second.ready, Some(Probe::Tcp("127.0.0.1:8082".into())));
     assert_eq!(service.processes[0].argv[3], "1");
+    assert_eq!(service.process(2).as_ref(), Some(second));
+    let (third, far) = (service.process(3).unwrap(), service.process(12).unwrap());
+    assert_eq!((third.argv[3].as_str(), third.argv[4].as_str()), ("3", "/srv/3"));
+    assert_eq!(third.ready, Some(Probe::Tcp("127.0.0.1:8083".into())));
+    assert_eq!(far.transcript, Target::File("/var/log/12.log".into()));
+    assert_eq!(far.environment, [("N".to_string(), "i12".to_string())]);
 }
 
 #[test]
@@ -316,7 +326,9 @@ fn printed_services_are_read_again_as_they_were() {
         <service z>\nprogram true\npreset zdaemon\nbackoff-limit 0\n</service>\n\
         <service o>\nprogram true\ntype oneshot\n</service>";
     let first = plan(text);
-    let printed = first.ids().map(|id| print::lines(&first, id).join("\n") + "\n");
+    let printed = first.ids().map(|id| {
+        print::lines(first.service(id), &|id| first.service(id).name.clone()).join("\n") + "\n"
+    });
     let printed: String = printed.collect();
     assert_eq!(plan(&printed).services, first.services, "{printed}");
 }
@@ -397,7 +409,9 @@ fn no_bytes_make_it_panic_and_there_is_a_plan_exactly_without_errors() {
         let _ = shown(&reading);
         if let Some(plan) = &reading.plan {
             plans += 1;
-            plan.ids().for_each(|id| drop(print::lines(plan, id)));
+            plan.ids().for_each(|id| {
+                drop(print::lines(plan.service(id), &|id| plan.service(id).name.clone()))
+            });
         }
     }
     assert!(plans > 50, "only {plans} mutants were good: the mutations are too wild");

@@ -11,6 +11,7 @@ use lar::plan::{
     Rules, Service, ServiceId, Settings,
 };
 use lar::signal::Signal;
+use lar::supervisor::edit::{Fate, Revision, Which};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Role, Verb};
 use lar::time::{Duration, Instant};
@@ -44,12 +45,67 @@ enum Letter {
     Order(Verb),
     Tick,
     Shutdown,
+    Grow,
+    Shrink,
+    Remove,
+    Add,
+}
+
+/// What can happen when who there is changes, too.
+const EDITS: [Letter; 12] = [
+    Letter::Spawned,
+    Letter::Succeeds,
+    Letter::Lingers,
+    Letter::GroupGone,
+    Letter::Order(Verb::Start),
+    Letter::Order(Verb::Stop),
+    Letter::Order(Verb::Restart),
+    Letter::Tick,
+    Letter::Grow,
+    Letter::Shrink,
+    Letter::Remove,
+    Letter::Add,
+];
+
+/// Whether a letter is about nobody: to say it once is enough.
+fn nobodys(letter: Letter) -> bool {
+    use Letter::{Add, Grow, Remove, Shrink, Shutdown, Tick};
+    matches!(letter, Tick | Shutdown | Grow | Shrink | Remove | Add)
+}
+
+/// Changes who there is; false if there is nothing to be changed.
+fn edit(books: &mut Books, letter: Letter) -> bool {
+    let now = books.now + Duration::from_millis(1);
+    let there = books.core.services().next();
+    let staying = there.filter(|id| !books.core.is_service_leaving(*id));
+    let count = staying.map_or(0, |id| books.core.count(id));
+    let revision = match (letter, staying) {
+        (Letter::Grow, Some(id)) if count < 2 => {
+            books.scale(now, id, count + 1, Which::Highest);
+            return true;
+        }
+        (Letter::Shrink, Some(id)) if count > 0 => {
+            books.scale(now, id, count - 1, Which::Oldest);
+            return true;
+        }
+        (Letter::Remove, Some(id)) => Revision { removed: vec![id], ..Revision::default() },
+        (Letter::Add, None) if there.is_none() => {
+            let service = Box::new(service(Kind::Simple, Restart::Always));
+            Revision { fates: vec![Fate::New(service)], ..Revision::default() }
+        }
+        _ => return false,
+    };
+    books.revise(now, revision);
+    true
 }
 
 /// Plays a letter; false if there is nothing that it could mean now.
 fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool {
     let now = books.now + Duration::from_millis(1);
-    let shadow = books.shadows[id.index()];
+    if !nobodys(letter) && !books.core.has(id) {
+        return false;
+    }
+    let shadow = books.shadows.get(id.index()).copied().unwrap_or_default();
     let main = books.process(id, Role::Main);
     let exit = |status, lingering| main.map(|pid| Event::Exited { pid, status, lingering });
     let role = Role::Main;
@@ -84,6 +140,7 @@ fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool 
             return due.is_some();
         }
         Letter::Shutdown => Some(Event::Shutdown),
+        Letter::Grow | Letter::Shrink | Letter::Remove | Letter::Add => return edit(books, letter),
     };
     if let Some(event) = event {
         books.tell(now, event);
@@ -106,12 +163,16 @@ fn begin(plan: &Plan, up: bool) -> Books {
 
 /// Plays every word of `depth` letters; one that says nothing at some point is not gone into
 /// further. Returns how many words and how many events there were.
-fn every_word(plan: &Plan, up: bool, depth: usize) -> (u64, u64) {
-    let instances = plan.instances();
-    // Tick and Shutdown are nobody's: once is enough.
-    let letters: Vec<(InstanceId, Letter)> = (0..instances as u32)
-        .flat_map(|id| ALPHABET.iter().map(move |&letter| (InstanceId(id), letter)))
-        .filter(|(id, letter)| id.0 == 0 || !matches!(letter, Letter::Tick | Letter::Shutdown))
+fn every_word(
+    plan: &Plan,
+    alphabet: &[Letter],
+    instances: u32,
+    up: bool,
+    depth: usize,
+) -> (u64, u64) {
+    let letters: Vec<(InstanceId, Letter)> = (0..instances)
+        .flat_map(|id| alphabet.iter().map(move |&letter| (InstanceId(id), letter)))
+        .filter(|(id, letter)| id.0 == 0 || !nobodys(*letter))
         .collect();
     let (mut word, mut words, mut events) = (vec![0; depth], 0, 0);
     loop {
@@ -165,7 +226,7 @@ fn check(name: &str, depths: [usize; 2], services: Vec<Service>) {
 fn check_with(name: &str, depths: [usize; 2], settings: Settings, services: Vec<Service>) {
     let plan = Plan { settings, services, ..Plan::default() };
     for (up, from, depth) in [(false, "boot", depths[0]), (true, "when all is up", depths[1])] {
-        let (words, events) = every_word(&plan, up, depth);
+        let (words, events) = every_word(&plan, &ALPHABET, plan.instances() as u32, up, depth);
         println!("{name}, from {from}, {depth} deep: {words} histories, {events} events");
     }
 }
@@ -211,4 +272,14 @@ fn every_history_of_a_service_and_its_dependent_keeps_the_rules() {
     check("requires", [4, 4], vec![db.clone(), web(&requires)]);
     check("requires, restart-with", [5, 4], vec![db.clone(), web(&along)]);
     check("requires a one-shot", [4, 4], vec![migrate, web(&requires)]);
+}
+
+#[test]
+fn every_history_of_a_service_that_is_scaled_removed_and_added_again_keeps_the_rules() {
+    let services = vec![service(Kind::Simple, Restart::Always)];
+    let plan = Plan { services, ..Plan::default() };
+    for (up, depth) in [(false, 5), (true, 4)] {
+        let (words, events) = every_word(&plan, &EDITS, 2, up, depth);
+        println!("edits, {depth} deep: {words} histories, {events} events");
+    }
 }

@@ -99,6 +99,9 @@ impl Play {
                 }
                 Action::Probe { instance } => label(instance) + " ask",
                 Action::CancelProbe { instance } => label(instance) + " never mind",
+                Action::Created { instance } => label(instance) + " created",
+                Action::Redefined { instance } => label(instance) + " redefined",
+                Action::Gone { instance } => label(instance) + " gone",
                 Action::Finish { code } => format!("finish {code}"),
             };
             self.log.push(format!("{} {what}", self.books.now.as_nanos() / 1_000_000));

@@ -64,6 +64,11 @@ impl Listener {
         Ok(Listener { fd, user, status, buffer: Box::new([0; MESSAGE]), control })
     }
 
+    /// Whether it is one for services that run as `user`.
+    pub fn hears(&self, user: Option<u32>) -> bool {
+        self.user == user
+    }
+
     /// What $NOTIFY_SOCKET is to say: `@` and the name.
     pub fn address(&self) -> Result<String, Errno> {
         let address: UnixAddr = getsockname(self.fd.as_raw_fd())?;

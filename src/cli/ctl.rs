@@ -78,6 +78,13 @@ fn ask(arguments: &Arguments, mut words: Vec<String>) -> u8 {
         Ok(request) => request,
         Err(error) => return complain(Code::Usage, &error.to_string()),
     };
+    if request.command == Command::Add && request.names == ["-"] {
+        // A section from standard input, as one word for each line.
+        match io::read_to_string(io::stdin()) {
+            Ok(text) => words.extend(text.lines().map(str::to_owned)),
+            Err(error) => return complain(Code::Usage, &format!("standard input: {error}")),
+        }
+    }
     let flags = request.command.spec().flags;
     let watched = io::stderr().is_terminal() && arguments.layout == Layout::Columns;
     if flags.contains(&Flag::Progress) && request.wait && watched {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use lexopt::prelude::*;
 
 use super::machine::Machine;
+use super::source::Configuration;
 use super::{complain, usage_error, zdaemon};
 use crate::config;
 use crate::exit::Code;
@@ -23,7 +24,7 @@ const FILE: &str = "/etc/lar.conf";
 pub(super) const IN_CONTAINER: Duration = Duration::from_secs(9);
 
 /// Everywhere else.
-const ELSEWHERE: Duration = Duration::from_secs(60);
+pub(super) const ELSEWHERE: Duration = Duration::from_secs(60);
 
 /// What the command line says.
 struct Options {
@@ -80,6 +81,9 @@ pub(super) fn start(
     voice: Option<Box<dyn Voice>>,
 ) -> u8 {
     let pid1 = boot::is_pid1();
+    // In the background it is somewhere else.
+    let here = |path: &String| std::path::absolute(path).ok()?.into_os_string().into_string().ok();
+    let source = Configuration { file: config_path.as_ref().and_then(here) };
     let mut voice = voice;
     if plan.settings.runner.is_some() {
         zdaemon::manager::prepare(&mut plan, None);
@@ -111,6 +115,7 @@ pub(super) fn start(
     let start = Start {
         plan,
         config_path,
+        source: Some(Box::new(source)),
         foreground,
         control: true,
         startup,

@@ -189,6 +189,7 @@ pub(super) fn start(mut plan: Plan, given: Belongings, voice: Option<Box<dyn Voi
     manager::end(run(Start {
         plan,
         config_path,
+        source: None,
         foreground,
         control,
         startup,

@@ -179,7 +179,14 @@ pub(super) fn ready(cursor: &mut Cursor) -> Read<Ready> {
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `localhost:80`. A PID 1 has no resolver: names would block the loop.
-fn address(word: &str) -> Read<SocketAddr> {
+fn address(word: &str) -> Read<String> {
+    if word.contains('\0') {
+        return Ok(word.to_string()); // a template: looked at once its number is put in
+    }
+    numeric(word).map(|address| address.to_string())
+}
+
+fn numeric(word: &str) -> Read<SocketAddr> {
     if let Ok(address) = word.parse::<SocketAddr>() {
         return match address.port() {
             0 => Err(Wrong::new("port 0 is no port")),

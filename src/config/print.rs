@@ -12,12 +12,11 @@ use super::service::{KILL_MODES, KINDS, RESOURCES, SPAWNS, STARTS};
 use super::value::{name_of, print_duration, print_signal, print_size};
 use super::{phrases, words};
 use crate::plan::{
-    Delay, GiveUp, Inherit, Plan, Probe, Process, Rules, Service, ServiceId, Setup, Target,
+    Delay, GiveUp, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target,
 };
 
-/// The lines of one service, `<service NAME>` and `</service>` included.
-pub fn lines(plan: &Plan, id: ServiceId) -> Vec<String> {
-    let Some(service) = plan.services.get(id.index()) else { return Vec::new() };
+/// The lines of one service, `<service NAME>` and `</service>` included. `name` knows what others are called.
+pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<String> {
     let mut page = Page(vec![format!("<service {}>", service.name)]);
     let none = Process::default();
     let first = service.processes.first().unwrap_or(&none);
@@ -27,7 +26,7 @@ pub fn lines(plan: &Plan, id: ServiceId) -> Vec<String> {
     page.pair("start", name_of(&service.start, &STARTS));
     page.maybe("directory", first.directory.as_deref().map(escaped));
     setup(&mut page, &service.setup);
-    order(&mut page, plan, service);
+    order(&mut page, service, name);
     readiness(&mut page, service, first);
     stop(&mut page, service);
     rules(&mut page, &service.rules);
@@ -168,7 +167,7 @@ fn setup(page: &mut Page, setup: &Setup) {
     page.section("limits", lines);
 }
 
-fn order(page: &mut Page, plan: &Plan, service: &Service) {
+fn order(page: &mut Page, service: &Service, name: &dyn Fn(ServiceId) -> String) {
     let order = &service.order;
     let lists = [
         ("requires", &order.requires),
@@ -177,8 +176,7 @@ fn order(page: &mut Page, plan: &Plan, service: &Service) {
         ("restart-with", &order.restart_with),
     ];
     for (key, ids) in lists {
-        let named = ids.iter().filter_map(|id| plan.services.get(id.index()));
-        let names: Vec<String> = named.map(|service| service.name.clone()).collect();
+        let names: Vec<String> = ids.iter().map(|&id| name(id)).collect();
         page.all(key, &names);
     }
 }

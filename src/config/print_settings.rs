@@ -5,14 +5,12 @@
 use super::settings::POLICIES;
 use super::value::print_duration;
 use super::words;
-use crate::plan::{ExitPolicy, Level, Plan};
+use crate::plan::{ExitPolicy, Level, Settings};
 use crate::time::Duration;
 
-/// The lines of `<lar>` and `<eventlog>`.
-pub fn settings_lines(plan: &Plan) -> Vec<String> {
-    let settings = &plan.settings;
+/// The lines of `<lar>` and `<eventlog>`, whose level is `level`; `main`: whether a service is the main one.
+pub fn settings_lines(settings: &Settings, level: Level, main: bool) -> Vec<String> {
     let quoted = |text: &String| words::quote(text).replace('%', "%%");
-    let main = plan.services.iter().any(|service| service.main);
     let usual = if main { ExitPolicy::Main } else { ExitPolicy::Critical };
     let policy = settings.exit_policy.unwrap_or(usual);
     let policy = POLICIES.iter().find(|(_, known)| *known == policy).map(|(name, _)| *name);
@@ -33,7 +31,7 @@ pub fn settings_lines(plan: &Plan) -> Vec<String> {
     }
     lines.extend(pairs.into_iter().filter_map(|(key, value)| Some(format!("  {key} {}", value?))));
     lines.push("</lar>".to_owned());
-    let level = format!("  level {}", level_word(plan.event_log.level));
+    let level = format!("  level {}", level_word(level));
     lines.extend(["<eventlog>".to_owned(), level, "</eventlog>".to_owned()]);
     lines
 }
@@ -52,21 +50,19 @@ fn level_word(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Settings;
 
     #[test]
     fn the_managers_own_part_is_what_holds_not_only_what_was_said() {
-        let mut plan = Plan::default();
-        let lines = settings_lines(&plan);
+        let lines = settings_lines(&Settings::default(), Level::Info, false);
         assert!(lines.contains(&"  exit-policy critical".to_owned()), "{lines:?}");
         assert!(lines.contains(&"  socket-mode 600".to_owned()), "{lines:?}");
-        plan.settings = Settings {
+        let settings = Settings {
             socket: Some("/run/my lar".to_owned()),
             shutdown_timeout: Some(Duration::from_secs(9)),
             spawn_rate: None,
             ..Settings::default()
         };
-        let lines = settings_lines(&plan);
+        let lines = settings_lines(&settings, Level::Info, false);
         assert_eq!(lines[1], "  socket-name \"/run/my lar\"");
         assert_eq!(lines[4..7], ["  shutdown-timeout 9s", "  spawn-rate none", "</lar>"]);
     }

@@ -29,7 +29,16 @@ pub(super) struct Scope<'a> {
     /// The service's name, for `%n` and `%g`.
     pub(super) name: Option<&'a str>,
     /// The instance's number, for `%i`.
-    pub(super) number: Option<u32>,
+    pub(super) number: Option<Number>,
+}
+
+/// What `%i` stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Number {
+    /// This number.
+    Is(u32),
+    /// Whatever number an instance may get: a NUL, to be replaced by it.
+    Any,
 }
 
 impl<'a> Scope<'a> {

@@ -6,7 +6,7 @@ use super::graph::{self, Names, Wishes};
 use super::keys::Kind as Keys;
 use super::lines::{Entry, Section, Spot};
 use super::presets::{self, Preset};
-use super::section::{self, Cursor, Scope, Values};
+use super::section::{self, Cursor, Number, Scope, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
 use super::{environment, identity, names, output, phrases, program};
@@ -229,12 +229,20 @@ fn processes(v: &mut Values, sources: &Sources, service: &mut Service) {
         || v.scope.defines.iter().any(|define| numbered(&define.value))
         || environments.iter().flat_map(|it| &it.entries).any(|entry| numbered(&entry.value));
     for number in 1..=count {
-        v.scope.number = Some(number);
+        v.scope.number = Some(Number::Is(number));
         let process = match service.processes.first() {
             Some(first) if !varies => first.clone(),
             _ => process(v, service, &environments, shell),
         };
         service.processes.push(process);
+    }
+    if varies {
+        // What is wrong with it has been said of each instance.
+        let mut silent = Report::default();
+        let entries = v.entries.clone();
+        let scope = Scope { number: Some(Number::Any), ..v.scope };
+        let mut v = Values { kind: v.kind, entries, scope, report: &mut silent };
+        service.template = Some(Box::new(process(&mut v, service, &environments, shell)));
     }
     v.scope.number = None;
 }

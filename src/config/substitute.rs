@@ -4,7 +4,7 @@
 //! section that uses it, and sees only the definitions before it: so there are no circles. What is put in is
 //! never split into words again.
 
-use super::section::Scope;
+use super::section::{Number, Scope};
 use super::value::Wrong;
 use crate::python;
 
@@ -93,7 +93,8 @@ impl Pass<'_> {
                     .hint("a service called `shop:web` is in the group `shop`")),
             },
             Some('i') => match self.scope.number {
-                Some(number) => Ok((number.to_string(), 1)),
+                Some(Number::Is(number)) => Ok((number.to_string(), 1)),
+                Some(Number::Any) => Ok(("\0".into(), 1)),
                 None => Err(Wrong::new("`%i` is different for each instance, and this key is not")
                     .hint(
                         "`%i` may stand in program, directory, ready, transcript, stderr and \

@@ -11,6 +11,7 @@
 //! a client that can't be accepted, is a warning and another try, never the manager's end.
 
 mod access;
+mod change;
 pub mod linked;
 pub mod listen;
 mod names;
@@ -37,6 +38,7 @@ use mio::{Interest, Registry, Token};
 pub use self::listen::BindError;
 use self::listen::Bound;
 use self::peer::{Input, Peer};
+pub use self::verbs::Refusal;
 use self::verbs::{Turn, begin};
 pub use self::view::View;
 use self::work::{Reply, Text, Verdict, Work};
@@ -44,7 +46,8 @@ use super::place::{Place, bare};
 
 use super::protocol::request::{Request, RequestError};
 use crate::exit::Code;
-use crate::plan::{Access, Allow, Level, Settings};
+use crate::plan::{Access, Allow, InstanceId, Level, Settings};
+use crate::supervisor::edit::Which;
 use crate::supervisor::{Event, Ticket};
 use crate::time::{Duration, Instant};
 
@@ -65,12 +68,56 @@ pub const TOKENS: usize = CLIENTS + 1;
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// Something that only the loop can do. It answers with [`Server::answer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Open all transcripts and logs anew.
     Reopen,
     /// Let the event log say so much.
     LogLevel(Level),
+    /// Change who there is.
+    Edit(Edit, Ticket),
+}
+
+/// A change of who there is. It names services by their names, and instances with what tells them from others that
+/// had their place: what was asked for before it may have removed them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// So many instances of a service.
+    Scale {
+        /// Its name.
+        name: String,
+        /// How many.
+        count: u32,
+        /// Who goes if there are more.
+        which: Which,
+    },
+    /// These instances are one too many each.
+    Drop(Vec<(InstanceId, u64)>),
+    /// These services are to be no more.
+    Remove(Vec<String>),
+    /// The services of this text are new.
+    Add {
+        /// `<service>` sections.
+        text: String,
+        /// Whether it is kept in a file.
+        save: bool,
+    },
+    /// The configuration is read again.
+    Apply {
+        /// Nothing is changed.
+        dry_run: bool,
+    },
+}
+
+/// What the loop has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What is to be told.
+    pub lines: Vec<String>,
+    /// Who is to come up.
+    pub up: Vec<InstanceId>,
+    /// Who is to go.
+    pub gone: Vec<InstanceId>,
 }
 
 /// Whom an order came from; harmless when they have left.
@@ -202,16 +249,33 @@ impl Server {
     }
 
     /// The loop has done, or could not do, what this client ordered.
-    pub fn answer(&mut self, client: ClientId, result: Result<(), String>) {
+    pub fn answer(&mut self, client: ClientId, result: Result<Done, Refusal>, view: &View) {
         let peer = self.peers.get_mut(client.slot).and_then(Option::as_mut);
         let Some(peer) = peer.filter(|peer| peer.serial == client.serial) else { return };
-        if matches!(peer.work, Work::Held) {
-            if peer.foreign {
-                peer.work = Work::Text(Text::new(String::new()));
-                return;
+        let ordered = match &peer.work {
+            Work::Held => None,
+            Work::Ordered(ordered) => Some(*ordered),
+            Work::Idle | Work::Reply(_) | Work::Text(_) | Work::Wait(_) => return,
+        };
+        if peer.foreign {
+            peer.work = Work::Text(Text::new(String::new()));
+            return;
+        }
+        peer.work = match (result, ordered) {
+            (Ok(done), Some(ordered)) => change::await_done(done, ordered, view),
+            (Ok(done), None) => Work::Reply(Reply::lines(&done.lines, Verdict::Ok)),
+            (Err(refusal), _) => Work::Reply(Reply::end(Err(refusal).into())),
+        };
+    }
+
+    /// Somebody is no more: nobody waits for that one, or tells of it, any longer.
+    pub fn forget(&mut self, gone: InstanceId, view: &View) {
+        for peer in self.peers.iter_mut().flatten() {
+            match &mut peer.work {
+                Work::Wait(waiter) => waiter.forget(gone, &view.supervisor.label(gone)),
+                Work::Reply(reply) => reply.forget(gone),
+                Work::Idle | Work::Held | Work::Ordered(_) | Work::Text(_) => {}
             }
-            let result = result.map_err(|message| (Code::Failed, message));
-            peer.work = Work::Reply(Reply::end(result.into()));
         }
     }
 

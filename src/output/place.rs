@@ -130,6 +130,11 @@ impl Place {
         }
     }
 
+    /// When the file is put aside from now on.
+    pub(super) fn rotate_as(&mut self, rotate: Option<Rotate>) {
+        self.rotation = rotate.map(|rotate| Rotation::new(&self.path, rotate));
+    }
+
     pub(super) fn is_stdout(&self) -> bool {
         matches!(self.handle, Handle::Stdout(_))
     }

@@ -35,32 +35,40 @@ enum Way {
     Place(u32),
 }
 
-struct Wiring<'a> {
-    foreground: bool,
-    places: Vec<Place>,
-    by_path: HashMap<&'a str, u32>,
+pub(super) struct Wiring {
+    pub(super) foreground: bool,
+    pub(super) places: Vec<Place>,
+    pub(super) by_path: HashMap<String, u32>,
     /// How many streams each place has.
-    shares: Vec<u32>,
-    warnings: Vec<Warning>,
-    /// Whether stdout can show colours, and nobody minds them.
-    colours: bool,
+    pub(super) shares: Vec<u32>,
+    /// Places that are to be opened.
+    pub(super) fresh: Vec<u32>,
+    pub(super) warnings: Vec<Warning>,
+    /// See [`colours`].
+    pub(super) colours: bool,
 }
 
 /// The instance that is being wired.
 #[derive(Clone, Copy)]
-struct Slot<'a> {
-    service: &'a Service,
-    number: u32,
-    desk: u32,
+pub(super) struct Slot<'a> {
+    pub(super) service: &'a Service,
+    pub(super) number: u32,
+    pub(super) desk: u32,
     /// The size of its pipes; 0 for the kernel's.
-    pipe: i32,
+    pub(super) pipe: i32,
 }
 
 /// The two ways of each instance, and which of them have a pipe of their own.
-struct Ways {
+pub(super) struct Ways {
     stdout: Way,
     /// `None`: the same pipe.
     stderr: Option<Way>,
+}
+
+/// Whether stdout can show colours, and nobody minds them.
+pub(super) fn colours() -> bool {
+    std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec<Warning>) {
@@ -69,9 +77,9 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
         places: Vec::new(),
         by_path: HashMap::new(),
         shares: Vec::new(),
+        fresh: Vec::new(),
         warnings: Vec::new(),
-        colours: std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        colours: colours(),
     };
     let ways: Vec<Ways> = plan
         .services
@@ -103,9 +111,12 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
         woken: VecDeque::with_capacity(streams.len()),
         ticking: VecDeque::with_capacity(streams.len()),
         ailing,
+        foreground,
         places: wiring.places,
-        streams,
+        shares: wiring.shares,
+        streams: streams.into_iter().map(Some).collect(),
         desks,
+        former: Vec::new(),
         null,
         buffer: vec![0; super::BUFFER],
         page: Page::new(),
@@ -115,7 +126,7 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
 }
 
 /// What each of `count` pipes may hold; 0 leaves them as they are.
-fn pipe_size(count: usize) -> i32 {
+pub(super) fn pipe_size(count: usize) -> i32 {
     if geteuid().is_root() {
         return PIPE;
     }
@@ -126,8 +137,8 @@ fn pipe_size(count: usize) -> i32 {
     }
 }
 
-impl<'a> Wiring<'a> {
-    fn ways(&mut self, service: &Service, process: &'a Process) -> Ways {
+impl Wiring {
+    pub(super) fn ways(&mut self, service: &Service, process: &Process) -> Ways {
         let stdout = self.way(service, &process.transcript);
         let stderr = match (&process.stderr, stdout) {
             (Some(target), _) => Some(self.way(service, target)),
@@ -137,7 +148,7 @@ impl<'a> Wiring<'a> {
         Ways { stdout, stderr }
     }
 
-    fn way(&mut self, service: &Service, target: &'a Target) -> Way {
+    fn way(&mut self, service: &Service, target: &Target) -> Way {
         let quiet = if service.output.ring == 0 { Way::Null } else { Way::Ring };
         match target {
             Target::Inherit => Way::Inherit,
@@ -152,16 +163,11 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    fn place(&mut self, service: &Service, path: &'a str) -> Way {
-        let new = self.places.len() as u32;
-        let id = *self.by_path.entry(path).or_insert(new);
-        if id == new {
-            self.places.push(match path {
-                "" => Place::stdout(id),
-                _ => Place::file(id, path),
-            });
-            self.shares.push(0);
-        }
+    fn place(&mut self, service: &Service, path: &str) -> Way {
+        let id = match self.by_path.get(path) {
+            Some(id) => *id,
+            None => self.new_place(path),
+        };
         let output = &service.output;
         let (json, hold) = (output.format == Format::Json, output.on_full == OnFull::Block);
         self.places[id as usize].set_up(json, output.rotate, hold);
@@ -169,8 +175,31 @@ impl<'a> Wiring<'a> {
         Way::Place(id)
     }
 
-    fn open(&mut self, now: Instant) {
-        for place in &mut self.places {
+    /// In a place that is nobody's, if there is one.
+    fn new_place(&mut self, path: &str) -> u32 {
+        let nobodys = |(at, shares): (usize, &u32)| *shares == 0 && !self.places[at].is_stdout();
+        let free = self.shares.iter().enumerate().position(nobodys);
+        let id = free.unwrap_or(self.places.len()) as u32;
+        let place = match path {
+            "" => Place::stdout(id),
+            _ => Place::file(id, path),
+        };
+        match free {
+            Some(at) => self.places[at] = place,
+            None => {
+                self.places.push(place);
+                self.shares.push(0);
+            }
+        }
+        self.by_path.insert(path.to_owned(), id);
+        self.fresh.push(id);
+        id
+    }
+
+    /// Opens what is new.
+    pub(super) fn open(&mut self, now: Instant) {
+        for id in &self.fresh {
+            let place = &mut self.places[*id as usize];
             if let Err(errno) = place.open(now) {
                 let path = place.path.to_string();
                 self.warnings.push(Warning::Transcript { path, errno });
@@ -181,7 +210,7 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    fn null(&mut self, ways: &[Ways]) -> Option<OwnedFd> {
+    pub(super) fn null(&mut self, ways: &[Ways]) -> Option<OwnedFd> {
         let wanted = |ways: &Ways| ways.stdout == Way::Null || ways.stderr == Some(Way::Null);
         if !ways.iter().any(wanted) {
             return None;
@@ -194,7 +223,7 @@ impl<'a> Wiring<'a> {
             .ok()
     }
 
-    fn desk(&mut self, slot: Slot<'_>, ways: Ways, streams: &mut Vec<Stream>) -> Desk {
+    pub(super) fn desk(&mut self, slot: Slot<'_>, ways: Ways, streams: &mut Vec<Stream>) -> Desk {
         let mut wire = |way: Way, name: &'static str| {
             let place = match way {
                 Way::Inherit => return Wire::Inherit,
@@ -259,7 +288,12 @@ impl<'a> Wiring<'a> {
         })
     }
 
-    fn framer(&mut self, slot: Slot<'_>, place: Option<u32>, name: &'static str) -> Framer {
+    pub(super) fn framer(
+        &mut self,
+        slot: Slot<'_>,
+        place: Option<u32>,
+        name: &'static str,
+    ) -> Framer {
         let Some(id) = place else { return Framer::raw() };
         let Slot { service, number, desk, .. } = slot;
         let output = &service.output;

@@ -8,6 +8,7 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
+use super::edit::Edits;
 use super::signals::Single;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
@@ -15,7 +16,7 @@ use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
 use crate::exit::{Errno, Pid};
 use crate::output::Output;
-use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service};
+use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
 use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
@@ -54,22 +55,19 @@ impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
         let Start { plan, config_path, foreground, control, startup, mut given, .. } = start;
-        let Start { inherited, voice, report, .. } = start;
+        let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let options = plan.settings.single.as_ref();
         let single = Single::new(&plan, given.terminal.is_some(), inherited);
         signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
+        let options = plan.settings.single.as_ref();
         adopt_orphans(options.map_or(Leftovers::Adopt, |single| single.leftovers));
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals =
             take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
         watch(&poll, signals.as_raw_fd(), Source::Signals)?;
-        let server = match control {
-            true => Some(serve(&plan, &poll, started)?),
-            false => None,
-        };
+        let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
         let (output, warnings) = Output::new(&plan, foreground, started);
         warnings.iter().for_each(|warning| warn!("{warning}"));
         for (stream, fd) in output.sources() {
@@ -82,7 +80,7 @@ impl Loop {
         let pid = Pid(std::process::id() as i32);
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
         let instances = plan.instances();
-        let pipes: Box<[_]> = output.sources().map(|(_, fd)| (fd, true)).collect();
+        let pipes: Vec<_> = output.sources().map(|(_, fd)| Some((fd, true))).collect();
         let level = plan.event_log.level;
         let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
         let this = Loop {
@@ -94,7 +92,7 @@ impl Loop {
             signals,
             spawner,
             images,
-            _null: null,
+            null,
             output,
             probes: Probes::new(instances),
             loud: ReadyList::new(listeners.len()),
@@ -103,6 +101,7 @@ impl Loop {
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
+            edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
             reap_again: false,
             single,
@@ -114,6 +113,8 @@ impl Loop {
             report,
             killed: false,
             level,
+            file_level: level,
+            source,
             started,
             config_path,
             asked_to_end: None,
@@ -160,7 +161,7 @@ fn write_pid(path: &str) -> Option<PidFile> {
         .ok()
 }
 
-type Listeners = (Box<[(InstanceId, notify::Listener)]>, Box<[Option<u32>]>);
+type Listeners = (Vec<Option<(InstanceId, notify::Listener)>>, Vec<Option<u32>>);
 
 /// A socket for each instance that says itself when it is ready.
 fn listen(plan: &Plan, poll: &Poll) -> Result<Listeners, StartError> {
@@ -177,10 +178,10 @@ fn listen(plan: &Plan, poll: &Poll) -> Result<Listeners, StartError> {
         let listener = notify::Listener::new(user).map_err(kernel)?;
         let index = listeners.len() as u32;
         watch(poll, listener.fd().as_raw_fd(), Source::Notify(index))?;
-        listeners.push((InstanceId(listener_of.len() as u32), listener));
+        listeners.push(Some((InstanceId(listener_of.len() as u32), listener)));
         listener_of.push(Some(index));
     }
-    Ok((listeners.into_boxed_slice(), listener_of.into_boxed_slice()))
+    Ok((listeners, listener_of))
 }
 
 /// Every instance's process, in the order of their numbers.
@@ -195,37 +196,58 @@ fn paint(
     plan: &Plan,
     given: &Rc<Given>,
     output: &Output,
-    listeners: &[(InstanceId, notify::Listener)],
+    listeners: &[Option<(InstanceId, notify::Listener)>],
     listener_of: &[Option<u32>],
     null: RawFd,
-) -> Result<Box<[Images]>, StartError> {
+) -> Result<Vec<Option<Images>>, StartError> {
     let mut images = Vec::with_capacity(plan.instances());
     for service in &plan.services {
         for (number, process) in (1u32..).zip(&service.processes) {
             let instance = InstanceId(images.len() as u32);
             let address = listener(listeners, listener_of, instance);
-            let extra = extra(plan, service, number, address);
-            let (stdout, stderr) = output.stdio(instance);
-            let stdin = if plan.settings.single.is_some() { 0 } else { null };
-            let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
-            recipe.extra = &extra;
-            if let Some(single) = &plan.settings.single {
-                recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
-            }
+            let stdio = output.stdio(instance);
+            let settings = &plan.settings;
+            let sitter = Sitter { settings, service, number, process, listener: address, stdio };
+            let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
-            let main = Image::new(given, &recipe).map_err(fail)?;
-            let probe = match &process.ready {
-                Some(Probe::Command(argv)) => {
-                    (recipe.argv, recipe.executable) = (words(argv), None);
-                    recipe.stdio[0] = null;
-                    Some(Image::new(given, &recipe).map_err(fail)?)
-                }
-                Some(Probe::Tcp(_) | Probe::Unix(_) | Probe::Notify) | None => None,
-            };
-            images.push(Images { main, probe });
+            images.push(Some(painted.map_err(fail)?));
         }
     }
-    Ok(images.into_boxed_slice())
+    Ok(images)
+}
+
+/// What an image is made for.
+pub(super) struct Sitter<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) service: &'a Service,
+    pub(super) number: u32,
+    pub(super) process: &'a Process,
+    /// Where it says that it is ready, if it does.
+    pub(super) listener: Option<&'a notify::Listener>,
+    /// Its standard output and standard error.
+    pub(super) stdio: (RawFd, RawFd),
+}
+
+/// The images of one instance.
+pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
+    let Sitter { settings, service, number, process, listener, stdio: (stdout, stderr) } = *sitter;
+    let extra = extra(settings, service, number, listener);
+    let stdin = if settings.single.is_some() { 0 } else { null };
+    let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
+    recipe.extra = &extra;
+    if let Some(single) = &settings.single {
+        recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
+    }
+    let main = Image::new(given, &recipe)?;
+    let probe = match &process.ready {
+        Some(Probe::Command(argv)) => {
+            (recipe.argv, recipe.executable) = (words(argv), None);
+            recipe.stdio[0] = null;
+            Some(Image::new(given, &recipe)?)
+        }
+        Some(Probe::Tcp(_) | Probe::Unix(_) | Probe::Notify) | None => None,
+    };
+    Ok(Images { main, probe })
 }
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
@@ -234,24 +256,24 @@ fn empty_input() -> Result<OwnedFd, StartError> {
 }
 
 fn listener<'a>(
-    listeners: &'a [(InstanceId, notify::Listener)],
+    listeners: &'a [Option<(InstanceId, notify::Listener)>],
     listener_of: &[Option<u32>],
     instance: InstanceId,
 ) -> Option<&'a notify::Listener> {
     let index = listener_of.get(instance.index()).copied().flatten()?;
-    listeners.get(index as usize).map(|(_, listener)| listener)
+    listeners.get(index as usize)?.as_ref().map(|(_, listener)| listener)
 }
 
 /// The variables that lar itself sets.
 fn extra(
-    plan: &Plan,
+    settings: &Settings,
     service: &Service,
     number: u32,
     listener: Option<&notify::Listener>,
 ) -> Vec<(String, String)> {
     let mut extra = vec![];
     // zdaemon's program finds what zdaemon was given, and no more.
-    let zdaemon = plan.settings.runner.is_some();
+    let zdaemon = settings.runner.is_some();
     if service.setup.session == crate::plan::Session::Own && !zdaemon {
         extra.push(("LAR_SERVICE".into(), service.name.clone()));
         extra.push(("LAR_INSTANCE".into(), number.to_string()));

@@ -30,6 +30,9 @@ impl Loop {
             Action::Probe { instance } => self.begin_probe(instance),
             Action::CancelProbe { instance } => self.probes.cancel(instance.index()),
             Action::Changed(change) => self.tell(&change),
+            Action::Created { instance } => self.created(instance),
+            Action::Redefined { instance } => self.redefined(instance),
+            Action::Gone { instance } => self.gone(instance),
             Action::Finish { code } => self.begin_ending(code),
         }
     }
@@ -37,10 +40,13 @@ impl Loop {
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
+            if self.edits.former {
+                self.let_go_of_former(instance);
+            }
             self.output.before_spawn(instance);
             let listener = self.listener_of.get(instance.index()).copied().flatten();
             let listener = listener.and_then(|index| self.listeners.get_mut(index as usize));
-            if let Some((_, listener)) = listener {
+            if let Some(Some((_, listener))) = listener {
                 listener.reset();
             }
         }
@@ -87,9 +93,7 @@ impl Loop {
 
     /// Asks a readiness question that lar can ask by itself.
     fn begin_probe(&mut self, instance: InstanceId) {
-        let viewed = self.supervisor.instance(instance);
-        let service = self.supervisor.plan().service(viewed.service);
-        let process = service.processes.get(viewed.number as usize - 1);
+        let process = self.supervisor.process(instance);
         let Some(probe) = process.and_then(|process| process.ready.as_ref()) else { return };
         let ready = match self.probes.begin(instance.index(), probe) {
             Answer::Now(ready) => ready,
@@ -129,8 +133,8 @@ impl Loop {
 }
 
 /// The program of an instance that plays this role.
-pub(super) fn image(images: &[Images], instance: InstanceId, role: Role) -> Option<&Image> {
-    let images = images.get(instance.index())?;
+pub(super) fn image(images: &[Option<Images>], instance: InstanceId, role: Role) -> Option<&Image> {
+    let images = images.get(instance.index())?.as_ref()?;
     match role {
         Role::Main => Some(&images.main),
         Role::Probe => images.probe.as_ref(),

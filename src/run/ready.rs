@@ -6,17 +6,23 @@
 
 use std::collections::VecDeque;
 
-/// A queue in which each number stands at most once. Of a size fixed at load.
+/// A queue in which each number stands at most once. Of a size fixed at load, or by an edit.
 pub struct ReadyList {
     queue: VecDeque<u32>,
-    queued: Box<[bool]>,
+    queued: Vec<bool>,
 }
 
 impl ReadyList {
     /// A list for the numbers 0 to `size` - 1.
     pub fn new(size: usize) -> ReadyList {
-        let queued = vec![false; size].into_boxed_slice();
+        let queued = vec![false; size];
         ReadyList { queue: VecDeque::with_capacity(size), queued }
+    }
+
+    /// Makes room for the numbers 0 to `size` - 1.
+    pub fn grow(&mut self, size: usize) {
+        self.queued.resize(size.max(self.queued.len()), false);
+        self.queue.reserve(self.queued.len() - self.queue.len());
     }
 
     /// Adds a number, unless it is there.

@@ -43,8 +43,7 @@ impl Loop {
         if ![Phase::Exited, Phase::Failed].contains(&instance.phase) {
             return None;
         }
-        let service = self.supervisor.plan().service(instance.service);
-        let process = service.processes.first()?;
+        let process = self.supervisor.process(InstanceId(0))?;
         let program = process.executable.as_ref().or(process.argv.first())?;
         let mut line = match instance.cause {
             Cause::Exited(status, _) => Ended(status).to_string(),

@@ -85,7 +85,7 @@ impl Loop {
     pub(super) fn begin_ending(&mut self, code: u8) {
         let code = self.single.as_ref().map_or(code, |single| single.remapped(code));
         // zdaemon's manager says with its code that a signal has ended it.
-        let zdaemon = self.supervisor.plan().settings.runner.is_some();
+        let zdaemon = self.supervisor.settings().runner.is_some();
         let code = if zdaemon && self.killed { 1 } else { code };
         if self.single.as_ref().is_some_and(|single| !single.ends_leftovers()) {
             self.rest = Rest::Over { code };
@@ -102,7 +102,7 @@ impl Loop {
         if self.impatient {
             return now;
         }
-        let settings = &self.supervisor.plan().settings;
+        let settings = &self.supervisor.settings();
         let (grace, limit) = match &settings.single {
             Some(single) => {
                 let limit = single.grace.map(|grace| single.drain.saturating_add(grace));
@@ -118,7 +118,7 @@ impl Loop {
     /// The end of a wait of at most `most`, which is cut short where the whole end has a limit: what comes after
     /// it (the exit code, the last output) must still fit in.
     fn end_by(&self, now: Instant, most: Duration) -> Instant {
-        let limit = self.supervisor.plan().settings.shutdown_timeout.unwrap_or(Duration::MAX);
+        let limit = self.supervisor.settings().shutdown_timeout.unwrap_or(Duration::MAX);
         let limit = self.ending_since.unwrap_or(now) + limit;
         limit.clamp(now + AT_LEAST, now + most)
     }
@@ -193,10 +193,9 @@ impl Loop {
 
     /// What the service that matters most came to: the main or a critical one that failed, else the first.
     fn last_words(&self) -> String {
-        let plan = self.supervisor.plan();
         let weight = |id: &crate::plan::InstanceId| {
             let instance = self.supervisor.instance(*id);
-            let service = plan.service(instance.service);
+            let service = self.supervisor.service(instance.service);
             let failed = !instance.last_exit.is_some_and(|status| status.success());
             (service.main, service.critical && failed, failed)
         };

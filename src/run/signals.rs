@@ -168,7 +168,7 @@ impl Loop {
         let end = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::PWR];
         // What podman and others send to systemd: halt, power off, reboot.
         let systemd = [Signal::realtime(3), Signal::realtime(4), Signal::realtime(5)];
-        let zdaemon = self.supervisor.plan().settings.runner.is_some();
+        let zdaemon = self.supervisor.settings().runner.is_some();
         let hangs_up = zdaemon && signal == Signal::HUP;
         if end.contains(&signal) || systemd.contains(&Some(signal)) || hangs_up {
             let now = clock::now();
@@ -188,6 +188,8 @@ impl Loop {
             }
             self.inbox.push_back(Event::Shutdown);
             self.digest();
+        } else if signal == Signal::HUP {
+            self.apply_by_signal();
         } else if signal == Signal::USR1 {
             // Whatever could not be opened anew has been reported.
             let _ = self.reopen();

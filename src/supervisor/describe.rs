@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::exit::Stage;
-use crate::plan::{InstanceId, Process};
+use crate::plan::{InstanceId, ServiceId};
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Cause, Change, Verb};
 use crate::time::Human;
@@ -51,7 +51,7 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plan = self.supervisor.plan();
+        let name = |id: ServiceId| &self.supervisor.service(id).name;
         match self.cause {
             Cause::Boot => f.write_str("starts at boot"),
             Cause::Operator(verb) => match verb {
@@ -60,19 +60,22 @@ impl fmt::Display for Why<'_> {
                 Verb::Restart => f.write_str("restart was ordered"),
                 Verb::Clear => f.write_str("clear was ordered"),
                 Verb::Kill(signal) => write!(f, "{signal} was ordered"),
+                Verb::Remove => f.write_str("remove was ordered"),
+                Verb::Scale => f.write_str("scale was ordered"),
+                Verb::Apply => f.write_str("its configuration changed"),
             },
-            Cause::NeededBy(id) => write!(f, "needed by {}", plan.service(id).name),
-            Cause::WaitsFor(id) => write!(f, "waits for {}", plan.service(id).name),
+            Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
+            Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),
             Cause::DependenciesReady => f.write_str("what it waited for is ready"),
             Cause::DependencyFailed(id) => {
-                write!(f, "requires {}, which ended for good", plan.service(id).name)
+                write!(f, "requires {}, which ended for good", name(id))
             }
-            Cause::RestartWith(id) => write!(f, "restarts with {}", plan.service(id).name),
+            Cause::RestartWith(id) => write!(f, "restarts with {}", name(id)),
             Cause::Spawned => f.write_str("spawned"),
             Cause::Ready => f.write_str("ready"),
             Cause::SpawnFailed(stage, errno) => {
                 write!(f, "{stage}")?;
-                let process = self.process();
+                let process = self.supervisor.process(self.instance);
                 let path = match stage {
                     Stage::Exec => process.and_then(|process| process.argv.first()),
                     Stage::Directory => process.and_then(|process| process.directory.as_ref()),
@@ -87,15 +90,7 @@ impl fmt::Display for Why<'_> {
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),
+            Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
-    }
-}
-
-impl Why<'_> {
-    /// What the plan has for this instance.
-    fn process(&self) -> Option<&Process> {
-        let instance = self.supervisor.instance(self.instance);
-        let processes = &self.supervisor.plan().service(instance.service).processes;
-        processes.get(instance.number as usize - 1)
     }
 }

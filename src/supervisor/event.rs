@@ -111,6 +111,26 @@ pub enum Event {
     Shutdown,
 }
 
+impl Event {
+    /// The instance that it is about, if it names one.
+    pub fn instance(&self) -> Option<InstanceId> {
+        match *self {
+            Event::Spawned { instance, .. }
+            | Event::SpawnFailed { instance, .. }
+            | Event::GroupGone { instance }
+            | Event::Notified { instance }
+            | Event::Probed { instance, .. }
+            | Event::Order { instance, .. }
+            | Event::Forward { instance, .. } => Some(instance),
+            Event::Boot
+            | Event::Tick
+            | Event::Exited { .. }
+            | Event::ExecFailed { .. }
+            | Event::Shutdown => None,
+        }
+    }
+}
+
 /// What an operator may want of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -124,6 +144,12 @@ pub enum Verb {
     Clear,
     /// Send its main process a signal.
     Kill(Signal),
+    /// Be down, and be forgotten then.
+    Remove,
+    /// Be one of more, or of fewer.
+    Scale,
+    /// Be what the configuration says now.
+    Apply,
 }
 
 /// Something the core asks its caller to do. Drained to `None` before the next event.
@@ -157,6 +183,21 @@ pub enum Action {
     },
     /// An instance is in another state.
     Changed(Change),
+    /// There is a new instance, still down: its program is to be prepared.
+    Created {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance is to run another program from its next start on: that is to be prepared.
+    Redefined {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance is no more. Until the next event it can still be looked at.
+    Gone {
+        /// Which.
+        instance: InstanceId,
+    },
     /// Everything is down and the manager may end, with this exit code. Emitted once.
     Finish {
         /// The exit code.
@@ -282,4 +323,23 @@ pub enum Cause {
     Retry,
     /// The manager is ending.
     Shutdown,
+    /// Another service, which is no more.
+    Bygone,
+}
+
+impl Cause {
+    /// Lets go of a service that is no more: its id may soon be another's. Whether it was about that.
+    pub fn forget(&mut self, gone: ServiceId) -> bool {
+        let about = match *self {
+            Cause::NeededBy(id)
+            | Cause::WaitsFor(id)
+            | Cause::DependencyFailed(id)
+            | Cause::RestartWith(id) => id == gone,
+            _ => false,
+        };
+        if about {
+            *self = Cause::Bygone;
+        }
+        about
+    }
 }

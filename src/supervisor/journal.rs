@@ -2,10 +2,10 @@
 //! events`).
 //!
 //! Not the event log, and not part of the core's decisions: it only remembers. Everything is
-//! allocated at load; [`Journal::record`] allocates nothing, because it stands on the restart path.
+//! allocated at load, or by an edit; [`Journal::record`] allocates nothing, because it stands on the restart path.
 
 use super::event::Change;
-use crate::plan::InstanceId;
+use crate::plan::{InstanceId, ServiceId};
 use crate::time::Duration;
 
 /// How many changes of each instance are kept. A crash and its restart are four, so `why` shows
@@ -30,20 +30,23 @@ pub struct Entry {
 /// The latest changes.
 #[derive(Debug)]
 pub struct Journal {
-    of_each: Box<[Option<Entry>]>,
-    counts: Box<[u64]>,
-    latest: Box<[Option<Entry>]>,
+    of_each: Vec<Option<Entry>>,
+    counts: Vec<u64>,
+    latest: Vec<Option<Entry>>,
     next: u64,
+    /// What was there before is not kept.
+    first: u64,
 }
 
 impl Journal {
     /// A journal for this many instances.
     pub fn new(instances: usize) -> Journal {
         Journal {
-            of_each: vec![None; instances * KEPT].into_boxed_slice(),
-            counts: vec![0; instances].into_boxed_slice(),
-            latest: vec![None; LATEST.max(instances * 2)].into_boxed_slice(),
+            of_each: vec![None; instances * KEPT],
+            counts: vec![0; instances],
+            latest: vec![None; LATEST.max(instances * 2)],
             next: 0,
+            first: 0,
         }
     }
 
@@ -69,6 +72,45 @@ impl Journal {
         (oldest..count).filter_map(move |n| self.of_each.get(slot(n))?.as_ref())
     }
 
+    /// Makes room for this many instances. Changes that are kept stay.
+    pub fn grow(&mut self, instances: usize) {
+        if instances <= self.counts.len() {
+            return;
+        }
+        self.counts.resize(instances, 0);
+        self.of_each.resize(instances * KEPT, None);
+        if instances * 2 > self.latest.len() {
+            // In leaps: who adds a thousand adds them one by one.
+            let length = (instances * 2).next_power_of_two();
+            let mut latest = vec![None; length];
+            for entry in self.latest.iter().flatten() {
+                latest[(entry.seq % length as u64) as usize] = Some(*entry);
+            }
+            self.first = self.oldest();
+            self.latest = latest;
+        }
+    }
+
+    /// Forgets an instance that is no more, because another gets its number.
+    pub fn forget(&mut self, instance: InstanceId) {
+        match self.counts.get_mut(instance.index()) {
+            Some(count @ 1..) => *count = 0,
+            _ => return,
+        }
+        for entry in &mut self.latest {
+            if entry.is_some_and(|entry| entry.change.instance == instance) {
+                *entry = None;
+            }
+        }
+    }
+
+    /// Lets go of a service that is no more, because another gets its number.
+    pub fn forget_service(&mut self, gone: ServiceId) {
+        for entry in self.latest.iter_mut().chain(&mut self.of_each).flatten() {
+            entry.change.cause.forget(gone);
+        }
+    }
+
     /// The number that the next change will get.
     pub fn next(&self) -> u64 {
         self.next
@@ -76,7 +118,7 @@ impl Journal {
 
     /// The number of the oldest change that is kept.
     pub fn oldest(&self) -> u64 {
-        self.next.saturating_sub(self.latest.len() as u64)
+        self.next.saturating_sub(self.latest.len() as u64).max(self.first)
     }
 
     /// The change with this number, if it is kept.

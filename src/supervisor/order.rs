@@ -1,101 +1,81 @@
-//! Who comes before whom. Built once from a plan whose graph has no cycles (`config::graph` sees to that).
+//! Who comes before whom. There are no cycles (`config::graph` sees to that).
 
-use crate::plan::{Plan, ServiceId};
+use crate::plan::ServiceId;
+use crate::supervisor::roster::Roster;
 
-/// The order of a plan's services.
-#[derive(Debug)]
-pub struct Graph {
-    services: Box<[Links]>,
-}
-
-/// What the graph knows of one service, each list without duplicates.
-#[derive(Debug, Default)]
-struct Links {
+/// What is known of one service's neighbours, each list without duplicates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Links {
     /// Who comes after it: requires, wants, follows, or is restarted with it.
-    dependents: Vec<ServiceId>,
+    pub(super) dependents: Vec<ServiceId>,
     /// Who requires it.
-    requirers: Vec<ServiceId>,
+    pub(super) requirers: Vec<ServiceId>,
     /// Who is restarted with it.
-    companions: Vec<ServiceId>,
+    pub(super) companions: Vec<ServiceId>,
     /// What it requires or wants: started along with it.
-    pulled: Vec<ServiceId>,
+    pub(super) pulled: Vec<ServiceId>,
     /// All that come before it.
-    dependencies: Vec<ServiceId>,
+    pub(super) dependencies: Vec<ServiceId>,
     /// Its place in an order in which each comes after all it depends on.
-    rank: u32,
+    pub(super) rank: u32,
 }
 
-impl Graph {
-    /// The graph of this plan.
-    pub fn new(plan: &Plan) -> Graph {
-        let mut links: Vec<Links> = plan.services.iter().map(|_| Links::default()).collect();
-        for (id, service) in plan.ids().zip(&plan.services) {
-            for dependency in service.order.all() {
-                add(&mut links[dependency.index()].dependents, id);
-                add(&mut links[id.index()].dependencies, dependency);
-            }
-            for &dependency in service.order.requires.iter().chain(&service.order.wants) {
-                add(&mut links[id.index()].pulled, dependency);
-            }
-            for dependency in &service.order.requires {
-                add(&mut links[dependency.index()].requirers, id);
-            }
-            for dependency in &service.order.restart_with {
-                add(&mut links[dependency.index()].companions, id);
-            }
+impl Roster {
+    /// Lets a service and its dependencies know of each other.
+    pub(super) fn link(&mut self, id: ServiceId) {
+        let order = self.groups[id.index()].service.order.clone();
+        for dependency in order.all() {
+            // One service's links are made together, so if it is there already, it is the last one.
+            add_last(&mut self.groups[dependency.index()].links.dependents, id);
+            add(&mut self.groups[id.index()].links.dependencies, dependency);
         }
-        let mut graph = Graph { services: links.into_boxed_slice() };
-        graph.rank(plan);
-        graph
+        for &dependency in order.requires.iter().chain(&order.wants) {
+            add(&mut self.groups[id.index()].links.pulled, dependency);
+        }
+        for dependency in &order.requires {
+            add_last(&mut self.groups[dependency.index()].links.requirers, id);
+        }
+        for dependency in &order.restart_with {
+            add_last(&mut self.groups[dependency.index()].links.companions, id);
+        }
     }
 
-    /// Kahn's algorithm; among equals the order of the file.
-    fn rank(&mut self, plan: &Plan) {
-        let mut missing: Vec<usize> =
-            self.services.iter().map(|links| links.dependencies.len()).collect();
-        let mut ready: Vec<ServiceId> = plan.ids().filter(|id| missing[id.index()] == 0).collect();
+    /// Makes all links and ranks anew.
+    pub(super) fn relink(&mut self) {
+        for group in &mut self.groups {
+            let links = &mut group.links;
+            let Links { dependents, requirers, companions, pulled, dependencies, .. } = links;
+            for list in [dependents, requirers, companions, pulled, dependencies] {
+                list.clear();
+            }
+        }
+        self.services().for_each(|id| self.link(id));
+        self.rank();
+    }
+
+    /// Ranks all services anew: Kahn's algorithm; among equals their own order.
+    pub(super) fn rank(&mut self) {
+        let services = self.services();
+        let mut missing = vec![0; self.groups.len()];
+        let mut ready = Vec::with_capacity(services.len());
+        for id in services {
+            missing[id.index()] = self.groups[id.index()].links.dependencies.len();
+            if missing[id.index()] == 0 {
+                ready.push(id);
+            }
+        }
         let mut next = 0;
-        while next < ready.len() {
-            let id = ready[next];
-            self.services[id.index()].rank = next as u32;
+        while let Some(&id) = ready.get(next) {
+            let links = &mut self.groups[id.index()].links;
+            links.rank = next as u32;
             next += 1;
-            for dependent in &self.services[id.index()].dependents {
+            for &dependent in &links.dependents {
                 missing[dependent.index()] -= 1;
                 if missing[dependent.index()] == 0 {
-                    ready.push(*dependent);
+                    ready.push(dependent);
                 }
             }
         }
-    }
-
-    /// Who comes after `id` because it requires, wants or follows it.
-    pub fn dependents(&self, id: ServiceId) -> &[ServiceId] {
-        &self.services[id.index()].dependents
-    }
-
-    /// Who requires `id`.
-    pub fn requirers(&self, id: ServiceId) -> &[ServiceId] {
-        &self.services[id.index()].requirers
-    }
-
-    /// Who is restarted with `id`.
-    pub fn companions(&self, id: ServiceId) -> &[ServiceId] {
-        &self.services[id.index()].companions
-    }
-
-    /// What `id` requires or wants.
-    pub fn pulled(&self, id: ServiceId) -> &[ServiceId] {
-        &self.services[id.index()].pulled
-    }
-
-    /// All that `id` comes after.
-    pub fn dependencies(&self, id: ServiceId) -> &[ServiceId] {
-        &self.services[id.index()].dependencies
-    }
-
-    /// Its place in an order in which each comes after all it depends on.
-    pub fn rank_of(&self, id: ServiceId) -> u32 {
-        self.services[id.index()].rank
     }
 }
 
@@ -106,10 +86,17 @@ fn add(list: &mut Vec<ServiceId>, id: ServiceId) {
     }
 }
 
+/// The same, where it could only be the last.
+fn add_last(list: &mut Vec<ServiceId>, id: ServiceId) {
+    if list.last() != Some(&id) {
+        list.push(id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Order, Service};
+    use crate::plan::{Order, Plan, Service};
 
     #[test]
     fn ranks_follow_dependencies_and_then_the_file() {
@@ -122,7 +109,7 @@ mod tests {
             },
             ..Service::default()
         };
-        let plan = Plan {
+        let mut plan = Plan {
             services: vec![
                 service("web", &[2], &[1]),
                 service("cache", &[], &[]),
@@ -130,11 +117,11 @@ mod tests {
             ],
             ..Plan::default()
         };
-        let graph = Graph::new(&plan);
-        let ranks: Vec<u32> = plan.ids().map(|id| graph.rank_of(id)).collect();
-        assert_eq!(ranks, [2, 0, 1]);
-        assert_eq!(graph.dependents(ServiceId(1)), [ServiceId(0), ServiceId(2)]);
-        assert_eq!(graph.requirers(ServiceId(1)), []);
-        assert_eq!(graph.dependencies(ServiceId(0)), [ServiceId(2), ServiceId(1)]);
+        let roster = Roster::new(&mut plan);
+        let links = |id: u32| &roster.groups[id as usize].links;
+        assert_eq!([0, 1, 2].map(|id| links(id).rank), [2, 0, 1]);
+        assert_eq!(links(1).dependents, [ServiceId(0), ServiceId(2)]);
+        assert_eq!(links(1).requirers, []);
+        assert_eq!(links(0).dependencies, [ServiceId(2), ServiceId(1)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Which process is whose: a table from pid to (instance, role), of a size fixed at load.
+//! Which process is whose: a table from pid to (instance, role), sized when somebody comes.
 //!
 //! Open addressing with linear probing; a removal shifts what follows it back, so there are no tombstones
 //! and the table never needs to be rebuilt. Twice as many places as processes can be: probes stay short.
@@ -22,6 +22,17 @@ impl Pids {
     pub fn new(processes: usize) -> Pids {
         let places = (processes.max(1) * 2).next_power_of_two();
         Pids { places: vec![None; places].into_boxed_slice(), used: 0 }
+    }
+
+    /// Makes room for this many processes at a time; those that are there stay.
+    pub fn make_room(&mut self, processes: usize) {
+        let larger = Pids::new(processes);
+        if larger.places.len() > self.places.len() {
+            let old = std::mem::replace(self, larger);
+            for (pid, owner) in old.places.iter().flatten() {
+                self.insert(*pid, *owner);
+            }
+        }
     }
 
     /// Whose process this is.
@@ -106,7 +117,8 @@ mod tests {
 
     #[test]
     fn the_table_agrees_with_a_plain_list_over_many_random_steps() {
-        let mut table = Pids::new(40);
+        let mut table = Pids::new(1);
+        table.make_room(40);
         let mut list: Vec<(Pid, Owner)> = Vec::new();
         let mut random = 12345u64;
         for step in 0..200_000u64 {

@@ -12,16 +12,16 @@ use crate::time::{Duration, Instant};
 impl Supervisor {
     /// The main process runs.
     pub(super) fn spawned(&mut self, now: Instant, id: InstanceId, pid: Pid) {
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Spawning => {
                 self.pids.insert(pid, (id, Role::Main));
-                self.slots[id.index()].last_spawn = Some(now);
+                self.roster.slots[id.index()].last_spawn = Some(now);
                 let state = self.first_state(now, id, pid, now);
                 self.enter(now, id, state, Cause::Spawned);
                 if self.ending.killing() {
                     self.kill_at_end(now, id);
-                } else if !self.slots[id.index()].wanted_up {
-                    self.stop_when_free(now, id, self.stop_cause());
+                } else if !self.roster.slots[id.index()].wanted_up {
+                    self.stop_when_free(now, id, self.stop_cause(id));
                 }
             }
             // Nobody asked for it: it is not taken on. It will be reaped as an orphan.
@@ -43,7 +43,7 @@ impl Supervisor {
 
     /// What an instance is whose process was made at `spawned` and is not known to be ready.
     fn first_state(&self, now: Instant, id: InstanceId, pid: Pid, spawned: Instant) -> State {
-        let service = self.service(id);
+        let service = self.service_of(id);
         let asking = match (service.kind, self.probe_of(id)) {
             (Kind::Oneshot, _) | (Kind::Simple, Some(Probe::Notify)) => Asking::Listening,
             (Kind::Simple, None) => return State::Running { pid, spawned },
@@ -63,11 +63,11 @@ impl Supervisor {
         stage: Stage,
         errno: Errno,
     ) {
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Spawning => {
-                self.slots[id.index()].last_spawn = Some(now);
+                self.roster.slots[id.index()].last_spawn = Some(now);
                 let cause = Cause::SpawnFailed(stage, errno);
-                let then = match self.slots[id.index()].wanted_up {
+                let then = match self.roster.slots[id.index()].wanted_up {
                     true => self.death(now, id, Duration::ZERO, None),
                     false => Then::Stop,
                 };
@@ -94,7 +94,7 @@ impl Supervisor {
         outcome: Result<ExitStatus, (Stage, Errno)>,
         lingering: bool,
     ) {
-        let slot = &mut self.slots[id.index()];
+        let slot = &mut self.roster.slots[id.index()];
         let (wanted_up, status) = (slot.wanted_up, outcome.ok());
         slot.last_exit = status.or(slot.last_exit);
         let timed_out =
@@ -127,7 +127,7 @@ impl Supervisor {
         };
         self.cancel_probe(id);
         if wanted_up {
-            self.restart_companions(now, self.slots[id.index()].service);
+            self.restart_companions(now, self.roster.slots[id.index()].service);
         }
         match outcome {
             Err((stage, errno)) => {
@@ -148,8 +148,10 @@ impl Supervisor {
 
     /// The last process of its group is gone.
     pub(super) fn group_gone(&mut self, now: Instant, id: InstanceId) {
-        match self.slots[id.index()].state {
-            State::Clearing { then, .. } => self.go_on(now, id, then, self.slots[id.index()].cause),
+        match self.roster.slots[id.index()].state {
+            State::Clearing { then, .. } => {
+                self.go_on(now, id, then, self.roster.slots[id.index()].cause)
+            }
             State::Stopped
             | State::Waiting
             | State::Spawning
@@ -166,7 +168,7 @@ impl Supervisor {
     /// READY=1.
     pub(super) fn notified(&mut self, now: Instant, id: InstanceId) {
         let listens = matches!(self.probe_of(id), Some(Probe::Notify));
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Starting { pid, spawned, .. } if listens => {
                 self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
             }
@@ -188,7 +190,7 @@ impl Supervisor {
     /// A probe has its answer.
     pub(super) fn probed(&mut self, now: Instant, id: InstanceId, ready: bool) {
         let again = now + self.ready_interval(id);
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Starting { pid, spawned, asking: Asking::Asked(_), .. } => {
                 if ready {
                     self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
@@ -214,7 +216,7 @@ impl Supervisor {
 
     /// A probe command runs.
     pub(super) fn probe_spawned(&mut self, id: InstanceId, pid: Pid) {
-        let slot = &mut self.slots[id.index()];
+        let slot = &mut self.roster.slots[id.index()];
         let asked = matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. });
         let first = slot.probe.is_none();
         if first {
@@ -231,13 +233,17 @@ impl Supervisor {
 
     /// A probe command has ended.
     pub(super) fn probe_exited(&mut self, now: Instant, id: InstanceId, status: ExitStatus) {
-        self.slots[id.index()].probe = None;
+        let slot = &mut self.roster.slots[id.index()];
+        slot.probe = None;
+        if slot.leaving && slot.state.at_rest() {
+            self.vacating.push(id);
+        }
         self.probed(now, id, status.success());
     }
 
     /// Its deadline has passed.
     pub(super) fn due(&mut self, now: Instant, id: InstanceId) {
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Starting { deadline: Some(deadline), .. } if deadline <= now => {
                 self.begin_stop(now, id, Reason::StartTimeout, Cause::StartTimeout);
             }
@@ -247,7 +253,9 @@ impl Supervisor {
                 self.probed(now, id, false);
             }
             State::Stopping { .. } => self.climb(now, id),
-            State::Clearing { then, .. } => self.go_on(now, id, then, self.slots[id.index()].cause),
+            State::Clearing { then, .. } => {
+                self.go_on(now, id, then, self.roster.slots[id.index()].cause)
+            }
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);
             }
@@ -264,13 +272,14 @@ impl Supervisor {
     /// An operator wants something of it.
     pub(super) fn order(&mut self, now: Instant, id: InstanceId, verb: Verb, ticket: Ticket) {
         if !matches!(verb, Verb::Kill(_)) {
-            self.slots[id.index()].ticket = ticket;
+            self.roster.slots[id.index()].ticket = ticket;
         }
         let cause = Cause::Operator(verb);
         match verb {
             Verb::Start => self.start(now, id, cause),
-            Verb::Stop => self.stop(now, id, cause),
-            Verb::Restart => self.restart(now, id),
+            // Who is to be forgotten, or is one too many, is put on that list where it is decided.
+            Verb::Stop | Verb::Remove | Verb::Scale => self.stop(now, id, cause),
+            Verb::Restart | Verb::Apply => self.restart(now, id, verb),
             Verb::Clear => self.clear(now, id),
             Verb::Kill(signal) => self.kill(id, signal),
         }
@@ -278,41 +287,41 @@ impl Supervisor {
 
     /// It is wanted up, and what it needs with it. At the manager's end nothing is.
     pub(super) fn start(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        if self.ending.begun() {
+        if self.ending.begun() || self.is_leaving(id) {
             return;
         }
         self.want(id, true);
-        self.pull(now, self.slots[id.index()].service);
+        self.pull(now, self.roster.slots[id.index()].service);
         self.start_alone(now, id, cause);
     }
 
     /// It is wanted up; what it needs was seen to.
     pub(super) fn start_alone(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Stopped | State::Failed | State::Backoff { .. } | State::Cooldown { .. } => {
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 self.start_when_free(now, id, cause);
             }
             State::Waiting => self.start_when_free(now, id, cause),
             State::Exited { .. } if self.is_up(id) => {} // a one-shot that did its work
             State::Exited { .. } => {
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 self.start_when_free(now, id, cause);
             }
             // Up, or will be: what was to come after it is forgotten.
             State::Spawning | State::Starting { .. } | State::Running { .. } => {}
             // zdaemon's manager calls the stop off; if the signal still has its effect, that is a death.
             State::Stopping { pid, spawned, .. } if self.ends_when_stopped() => {
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 let state = self.first_state(now, id, pid, spawned);
                 self.enter(now, id, state, cause);
             }
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
             // A one-shot that did its work is left alone here, too.
             State::Clearing { then: Then::Leave(status), .. }
-                if self.service(id).kind == Kind::Oneshot && status.success() => {}
+                if self.service_of(id).kind == Kind::Oneshot && status.success() => {}
             State::Clearing { .. } => {
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 self.go_on_with(id, Then::Start);
             }
         }
@@ -321,7 +330,7 @@ impl Supervisor {
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
         self.want(id, false);
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
             State::Spawning => {} // `spawned` will see to it
             State::Waiting
@@ -336,28 +345,28 @@ impl Supervisor {
     }
 
     /// It is stopped, if it is up, and started again. No death.
-    fn restart(&mut self, now: Instant, id: InstanceId) {
-        if self.ending.begun() {
+    pub(super) fn restart(&mut self, now: Instant, id: InstanceId, verb: Verb) {
+        if self.ending.begun() || self.is_leaving(id) {
             return;
         }
-        let cause = Cause::Operator(Verb::Restart);
-        match self.slots[id.index()].state {
+        let cause = Cause::Operator(verb);
+        match self.roster.slots[id.index()].state {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);
-                self.slots[id.index()].history.clear();
-                self.pull(now, self.slots[id.index()].service);
+                self.roster.slots[id.index()].history.clear();
+                self.pull(now, self.roster.slots[id.index()].service);
                 self.begin_stop(now, id, Reason::Asked, cause);
             }
             State::Exited { .. } => {
                 // A one-shot that did its work is the one case in which `start` would leave it alone.
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 self.want(id, true);
-                self.pull(now, self.slots[id.index()].service);
+                self.pull(now, self.roster.slots[id.index()].service);
                 self.start_when_free(now, id, cause);
             }
             State::Stopping { .. } if self.ends_when_stopped() => {
                 self.want(id, true);
-                self.slots[id.index()].history.clear();
+                self.roster.slots[id.index()].history.clear();
                 self.go_down_because(id, Reason::Asked);
             }
             State::Stopped
@@ -374,8 +383,8 @@ impl Supervisor {
     /// Its deaths are forgotten; a wait ends now, and what had failed is tried again.
     fn clear(&mut self, now: Instant, id: InstanceId) {
         let cause = Cause::Operator(Verb::Clear);
-        self.slots[id.index()].history.clear();
-        match self.slots[id.index()].state {
+        self.roster.slots[id.index()].history.clear();
+        match self.roster.slots[id.index()].state {
             State::Backoff { .. } | State::Cooldown { .. } => self.start_when_free(now, id, cause),
             State::Failed => self.start(now, id, cause),
             State::Clearing {
@@ -396,7 +405,7 @@ impl Supervisor {
 
     /// A signal for its main process. A death that follows counts as one.
     fn kill(&mut self, id: InstanceId, signal: Signal) {
-        if let Some((pid, _)) = self.slots[id.index()].state.process() {
+        if let Some((pid, _)) = self.roster.slots[id.index()].state.process() {
             let target = SignalTarget::Process(pid);
             self.push(Action::Signal { instance: id, target, signal });
         }
@@ -410,12 +419,12 @@ impl Supervisor {
         received: Signal,
         signal: Signal,
     ) {
-        let Some(single) = self.plan.settings.single.as_ref() else { return };
+        let Some(single) = self.settings.single.as_ref() else { return };
         let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&received);
         let bounded = single.grace.is_some() || !single.drain.is_zero();
-        let restarts = self.service(id).rules.restart != Restart::Never;
+        let restarts = self.service_of(id).rules.restart != Restart::Never;
         let group = single.group;
-        match self.slots[id.index()].state {
+        match self.roster.slots[id.index()].state {
             // With a time limit, or when the program would be started again, it is a request to end.
             State::Starting { .. } | State::Running { .. } if ends && (bounded || restarts) => {
                 self.shut_down_with(now, Some(signal));
@@ -427,7 +436,8 @@ impl Supervisor {
                     if group { SignalTarget::Group(pid) } else { SignalTarget::Process(pid) };
                 self.push(Action::Signal { instance: id, target, signal });
                 // On its way down for a restart: the end that was asked for may not be lost in it.
-                let stopping = matches!(self.slots[id.index()].state, State::Stopping { .. });
+                let stopping =
+                    matches!(self.roster.slots[id.index()].state, State::Stopping { .. });
                 if ends && stopping && !self.ending.begun() {
                     self.shut_down_with(now, Some(signal));
                 }

@@ -1,9 +1,10 @@
 //! When the manager ends, how, and with which exit code.
 
 use crate::exit::{Errno, ExitStatus, Stage};
-use crate::plan::{ExitPolicy, InstanceId, Plan};
+use crate::plan::{ExitPolicy, InstanceId, Plan, Settings};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
+use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
 use crate::supervisor::state::{Reason, State, Then};
 use crate::time::{Duration, Instant};
@@ -63,6 +64,13 @@ impl Ending {
         }
     }
 
+    /// Takes over what an operator may change while it runs.
+    pub(super) fn follow(&mut self, settings: &Settings, main: bool) {
+        let usual = if main { ExitPolicy::Main } else { ExitPolicy::Critical };
+        self.policy = settings.exit_policy.unwrap_or(usual);
+        self.timeout = settings.shutdown_timeout.unwrap_or(TIMEOUT);
+    }
+
     pub(super) fn begun(&self) -> bool {
         self.progress != Progress::Running
     }
@@ -98,8 +106,8 @@ impl Ending {
 impl Supervisor {
     /// An instance is at rest: does the manager end with it?
     pub(super) fn judge(&mut self, id: InstanceId) {
-        let slot = &self.slots[id.index()];
-        let service = self.plan.service(slot.service);
+        let slot = &self.roster.slots[id.index()];
+        let service = self.service(slot.service);
         // What was stopped may be started again; only zdaemon's manager has nothing else to stay for.
         if slot.state == State::Stopped && !self.ends_when_stopped() {
             return;
@@ -109,7 +117,7 @@ impl Supervisor {
         let verdict = match self.ending.policy {
             ExitPolicy::Never => None,
             ExitPolicy::Main => {
-                let rest = |id: InstanceId| self.slots[id.index()].state.at_rest();
+                let rest = |id: InstanceId| self.roster.slots[id.index()].state.at_rest();
                 let over = service.main && self.instances_of(slot.service).all(rest);
                 over.then_some(code)
             }
@@ -121,13 +129,16 @@ impl Supervisor {
 
     /// Whether it is zdaemon's manager, of one program.
     pub(super) fn ends_when_stopped(&self) -> bool {
-        self.plan.settings.runner.is_some()
+        self.settings.runner.is_some()
     }
 
     /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
     /// the cause that it began with.
     fn anything_held(&self) -> bool {
-        self.slots.iter().any(|slot| slot.state == State::Stopped && slot.cause != Cause::Boot)
+        self.instances().any(|id| {
+            let slot = &self.roster.slots[id.index()];
+            slot.state == State::Stopped && slot.cause != Cause::Boot
+        })
     }
 
     /// The first code other than 0, in the order of the file; 0 if there is none.
@@ -137,8 +148,8 @@ impl Supervisor {
 
     /// The exit code that an instance at rest stands for.
     fn code_of(&self, id: InstanceId) -> u8 {
-        let slot = &self.slots[id.index()];
-        let governed = self.service(id).rules.governor_first;
+        let slot = &self.roster.slots[id.index()];
+        let governed = self.service_of(id).rules.governor_first;
         match (slot.state, slot.cause) {
             (State::Exited { status }, _) => status.shell_code(),
             (State::Failed, _) if self.ends_when_stopped() => 1,
@@ -152,7 +163,7 @@ impl Supervisor {
 
     /// The code of a program that could not be started, though there is one.
     fn not_executed(&self, stage: Stage, errno: Errno) -> u8 {
-        let single = self.plan.settings.single.as_ref();
+        let single = self.settings.single.as_ref();
         let other = single.and_then(|single| single.not_executed);
         let plain = stage == Stage::Exec && [EACCES, ENOEXEC].contains(&errno);
         other.filter(|_| !plain).unwrap_or(NOT_EXECUTABLE)
@@ -178,12 +189,12 @@ impl Supervisor {
     /// All is wanted down first, so that each stop sees who else is on the way down.
     fn begin_end(&mut self, now: Instant, code: Option<u8>) {
         self.ending.progress = Progress::Stopping { code, killed: false };
-        self.deadlines.set(self.slots.len(), Some(now + self.ending.timeout));
+        self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
             self.want(id, false);
         }
         for id in self.instances() {
-            match self.slots[id.index()].state {
+            match self.roster.slots[id.index()].state {
                 State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
                 }
@@ -202,11 +213,11 @@ impl Supervisor {
     pub(super) fn shutdown_overdue(&mut self, now: Instant) {
         match self.ending.progress {
             Progress::Running | Progress::Finished => {
-                self.deadlines.set(self.slots.len(), None);
+                self.deadlines.set(Owner::Shutdown, None);
             }
             Progress::Stopping { code, .. } => {
                 self.ending.progress = Progress::Killing { code };
-                self.deadlines.set(self.slots.len(), Some(now + LAST_WAIT));
+                self.deadlines.set(Owner::Shutdown, Some(now + LAST_WAIT));
                 for id in self.instances() {
                     self.kill_at_end(now, id);
                 }
@@ -217,8 +228,8 @@ impl Supervisor {
 
     /// KILL, whatever rung its ladder is on.
     pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
-        let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
-        let service = self.service(id);
+        let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() else { return };
+        let service = self.service_of(id);
         let after_last = service.stop.rungs.len() + 1;
         let (_, target) = self.targets(id, pid);
         self.cancel_probe(id);
@@ -234,7 +245,7 @@ impl Supervisor {
             && self.ending.progress == Progress::Running
         {
             self.begin_end(now, Some(code));
-            self.propagate(now);
+            self.calm(now);
         }
         match self.ending.progress {
             Progress::Stopping { code, killed } if self.ending.busy == 0 => {
@@ -250,7 +261,7 @@ impl Supervisor {
 
     fn finish(&mut self, code: Option<u8>, killed: bool) {
         self.ending.progress = Progress::Finished;
-        self.deadlines.set(self.slots.len(), None);
+        self.deadlines.set(Owner::Shutdown, None);
         let code = code.unwrap_or_else(|| self.code_when_asked(killed));
         self.push(Action::Finish { code });
     }
@@ -263,20 +274,23 @@ impl Supervisor {
         if self.ending.policy != ExitPolicy::Main {
             return killed.into();
         }
-        let main = self.instances().filter(|&id| self.service(id).main);
-        let code = |id: InstanceId| match self.slots[id.index()].state {
+        let main = self.instances().filter(|&id| self.service_of(id).main);
+        let code = |id: InstanceId| match self.roster.slots[id.index()].state {
             state if state.process().is_some() => ExitStatus::killed(Signal::KILL).shell_code(),
             State::Exited { .. } | State::Failed => self.code_of(id),
-            _ => self.slots[id.index()].last_exit.map_or(0, |status| status.shell_code()),
+            _ => self.roster.slots[id.index()].last_exit.map_or(0, |status| status.shell_code()),
         };
         main.map(code).find(|&code| code != 0).unwrap_or(0)
     }
 
     /// Why a stop that comes only now was asked for.
-    pub(super) fn stop_cause(&self) -> Cause {
-        match self.ending.begun() {
-            true => Cause::Shutdown,
-            false => Cause::Operator(Verb::Stop),
+    pub(super) fn stop_cause(&self, id: InstanceId) -> Cause {
+        let slot = &self.roster.slots[id.index()];
+        match (self.ending.begun(), slot.leaving, self.is_service_leaving(slot.service)) {
+            (true, _, _) => Cause::Shutdown,
+            (false, true, true) => Cause::Operator(Verb::Remove),
+            (false, true, false) => Cause::Operator(Verb::Scale),
+            (false, false, _) => Cause::Operator(Verb::Stop),
         }
     }
 }

@@ -4,8 +4,10 @@ use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Start};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
+use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
 use crate::supervisor::policy::{self, Verdict};
+use crate::supervisor::roster::Slot;
 use crate::supervisor::state::{Asking, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -14,10 +16,10 @@ impl Supervisor {
     /// wanted before anything runs.
     pub(super) fn boot(&mut self, now: Instant) {
         for id in self.instances() {
-            self.slots[id.index()].since = now;
+            self.roster.slots[id.index()].since = now;
         }
-        for service in self.plan.ids() {
-            if self.plan.service(service).start == Start::Boot {
+        for service in self.services() {
+            if self.service(service).start == Start::Boot {
                 for id in self.instances_of(service) {
                     self.want(id, true);
                 }
@@ -34,8 +36,8 @@ impl Supervisor {
     }
 
     /// Puts a service on the list of those to be started, once.
-    fn mark_pulled(&mut self, service: ServiceId) {
-        let group = &mut self.groups[service.index()];
+    pub(super) fn mark_pulled(&mut self, service: ServiceId) {
+        let group = &mut self.roster.groups[service.index()];
         if !group.pulled {
             group.pulled = true;
             self.pulling.push(service);
@@ -44,15 +46,15 @@ impl Supervisor {
 
     /// Starts the services on the list, and before them what they require and want. The list grows while it
     /// is walked; it is no recursion because nobody bounds how deep a graph is.
-    fn start_pulled(&mut self, now: Instant, cause: Cause) {
+    pub(super) fn start_pulled(&mut self, now: Instant, cause: Cause) {
         let roots = self.pulling.len();
         let mut at = 0;
         while at < self.pulling.len() {
             let service = self.pulling[at];
-            for next in 0..self.graph.pulled(service).len() {
-                let dependency = self.graph.pulled(service)[next];
+            for next in 0..self.roster.groups[service.index()].links.pulled.len() {
+                let dependency = self.roster.groups[service.index()].links.pulled[next];
                 let lacking = |id: InstanceId| {
-                    let slot = &self.slots[id.index()];
+                    let slot = &self.roster.slots[id.index()];
                     !slot.wanted_up || (slot.state.at_rest() && !self.is_up(id))
                 };
                 if self.instances_of(dependency).any(lacking) {
@@ -67,12 +69,12 @@ impl Supervisor {
             at += 1;
         }
         let mut list = core::mem::take(&mut self.pulling);
-        list.sort_unstable_by_key(|&service| self.graph.rank_of(service));
+        list.sort_unstable_by_key(|&service| self.roster.groups[service.index()].links.rank);
         for service in list.drain(..) {
-            self.groups[service.index()].pulled = false;
+            self.roster.groups[service.index()].pulled = false;
             for id in self.instances_of(service) {
                 // `pull`'s root is started by its caller, and only the instance that was asked for.
-                if self.slots[id.index()].wanted_up && cause != Cause::NeededBy(service) {
+                if self.roster.slots[id.index()].wanted_up && cause != Cause::NeededBy(service) {
                     self.start_alone(now, id, cause);
                 }
             }
@@ -83,21 +85,21 @@ impl Supervisor {
     /// All deadlines that have passed, in their order. Each is followed by a later one or by none.
     pub(super) fn tick(&mut self, now: Instant) {
         while let Some((_, owner)) = self.deadlines.first().filter(|&(at, _)| at <= now) {
-            match owner == self.slots.len() {
-                true => self.shutdown_overdue(now),
-                false => self.due(now, InstanceId(owner as u32)),
+            match owner {
+                Owner::Shutdown => self.shutdown_overdue(now),
+                Owner::Instance(id) => self.due(now, id),
             }
         }
     }
 
-    /// Sets what is wanted of an instance.
+    /// Sets what is wanted of an instance; of one that is to be forgotten nothing is.
     pub(super) fn want(&mut self, id: InstanceId, up: bool) {
-        self.change(id, |slot| slot.wanted_up = up);
+        self.change(id, |slot| slot.wanted_up = up && !slot.leaving);
     }
 
     /// The one place where a state changes.
     pub(super) fn enter(&mut self, now: Instant, id: InstanceId, state: State, cause: Cause) {
-        let from = self.slots[id.index()].state.phase();
+        let from = self.roster.slots[id.index()].state.phase();
         let to = state.phase();
         self.change(id, |slot| {
             slot.state = state;
@@ -117,18 +119,21 @@ impl Supervisor {
         if state.at_rest() {
             self.judge(id);
         }
+        if self.roster.slots[id.index()].leaving && state.at_rest() {
+            self.vacating.push(id);
+        }
     }
 
     /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
     /// it keeps up.
-    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut super::Slot)) {
-        let service = self.slots[id.index()].service;
+    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
+        let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
-        self.ending.count(&self.slots[id.index()].state, -1);
-        apply(&mut self.slots[id.index()]);
-        self.ending.count(&self.slots[id.index()].state, 1);
+        self.ending.count(&self.roster.slots[id.index()].state, -1);
+        apply(&mut self.roster.slots[id.index()]);
+        self.ending.count(&self.roster.slots[id.index()].state, 1);
         let share = self.share(id);
-        let group = &mut self.groups[service.index()];
+        let group = &mut self.roster.groups[service.index()];
         group.tally.replace(before.0, share);
         let summary = group.tally.summary();
         if summary == before.1 {
@@ -141,8 +146,9 @@ impl Supervisor {
         if summary.leaving == before.1.leaving {
             return;
         }
-        for &dependency in self.graph.dependencies(service) {
-            let group = &mut self.groups[dependency.index()];
+        for at in 0..self.roster.groups[service.index()].links.dependencies.len() {
+            let dependency = self.roster.groups[service.index()].links.dependencies[at];
+            let group = &mut self.roster.groups[dependency.index()];
             match summary.leaving {
                 true => group.blockers += 1,
                 false => group.blockers -= 1,
@@ -158,21 +164,23 @@ impl Supervisor {
     pub(super) fn propagate(&mut self, now: Instant) {
         loop {
             if let Some(service) = self.touched.pop() {
-                self.groups[service.index()].touched = false;
-                for at in 0..self.graph.dependents(service).len() {
-                    for id in self.instances_of(self.graph.dependents(service)[at]) {
-                        if self.slots[id.index()].state == State::Waiting {
+                self.roster.groups[service.index()].touched = false;
+                for at in 0..self.roster.groups[service.index()].links.dependents.len() {
+                    for id in
+                        self.instances_of(self.roster.groups[service.index()].links.dependents[at])
+                    {
+                        if self.roster.slots[id.index()].state == State::Waiting {
                             self.start_when_free(now, id, Cause::DependenciesReady);
                         }
                     }
                 }
             } else if let Some(service) = self.released.pop() {
-                self.groups[service.index()].released = false;
+                self.roster.groups[service.index()].released = false;
                 for id in self.instances_of(service) {
-                    let slot = &self.slots[id.index()];
+                    let slot = &self.roster.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
                     if up && !slot.wanted_up {
-                        self.stop_when_free(now, id, self.stop_cause());
+                        self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }
             } else {
@@ -183,13 +191,13 @@ impl Supervisor {
 
     /// Sets the deadline anew, from the state.
     pub(super) fn rearm(&mut self, id: InstanceId) {
-        self.deadlines.set(id.index(), self.slots[id.index()].state.deadline());
+        self.deadlines.set(Owner::Instance(id), self.roster.slots[id.index()].state.deadline());
     }
 
     /// Starts an instance that is wanted up as soon as what it depends on allows.
     pub(super) fn start_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        let service = self.slots[id.index()].service;
-        let order = &self.plan.service(service).order;
+        let service = self.roster.slots[id.index()].service;
+        let order = &self.service(service).order;
         let hopeless = |&&on: &&ServiceId| self.summary(on).hopeless;
         if let Some(&on) = order.requires.iter().find(hopeless) {
             return self.enter(now, id, State::Failed, Cause::DependencyFailed(on));
@@ -203,18 +211,18 @@ impl Supervisor {
         });
         match waits_for.copied() {
             None => self.launch(now, id, cause),
-            Some(_) if self.slots[id.index()].state == State::Waiting => {}
+            Some(_) if self.roster.slots[id.index()].state == State::Waiting => {}
             Some(on) => self.enter(now, id, State::Waiting, Cause::WaitsFor(on)),
         }
     }
 
     /// Asks for its process, unless that would be too soon after the last one (`spawn-rate`).
     fn launch(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        let gap = match self.plan.settings.spawn_rate {
+        let gap = match self.settings.spawn_rate {
             Some(rate) => Duration::from_secs(1) / rate.max(1),
             None => Duration::ZERO,
         };
-        let soonest = self.slots[id.index()].last_spawn.map(|last| last + gap);
+        let soonest = self.roster.slots[id.index()].last_spawn.map(|last| last + gap);
         match soonest {
             Some(until) if until > now => self.enter(now, id, State::Backoff { until }, cause),
             _ => {
@@ -232,8 +240,8 @@ impl Supervisor {
         life: Duration,
         status: Option<ExitStatus>,
     ) -> Then {
-        let slot = &mut self.slots[id.index()];
-        let rules = &self.plan.service(slot.service).rules;
+        let slot = &mut self.roster.slots[id.index()];
+        let rules = &self.roster.groups[slot.service.index()].service.rules;
         let verdict = policy::decide(rules, &mut slot.history, now, life, status, &mut self.jitter);
         let then = match verdict {
             Verdict::Leave => Then::Leave(status.unwrap_or(ExitStatus::SUCCESS)),
@@ -262,9 +270,9 @@ impl Supervisor {
 
     /// Those that are restarted along with `service`, because it died or is restarted.
     pub(super) fn restart_companions(&mut self, now: Instant, service: ServiceId) {
-        for at in 0..self.graph.companions(service).len() {
-            for id in self.instances_of(self.graph.companions(service)[at]) {
-                let slot = &self.slots[id.index()];
+        for at in 0..self.roster.groups[service.index()].links.companions.len() {
+            for id in self.instances_of(self.roster.groups[service.index()].links.companions[at]) {
+                let slot = &self.roster.slots[id.index()];
                 let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
                 if up && slot.wanted_up {
                     let reason = Reason::Companion(service);
@@ -276,7 +284,7 @@ impl Supervisor {
 
     /// Stops an instance that is up as soon as nobody who depends on it is still on the way down.
     pub(super) fn stop_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        if self.groups[self.slots[id.index()].service.index()].blockers == 0 {
+        if self.roster.groups[self.roster.slots[id.index()].service.index()].blockers == 0 {
             self.begin_stop(now, id, Reason::Asked, cause);
         }
     }
@@ -289,10 +297,10 @@ impl Supervisor {
         reason: Reason,
         cause: Cause,
     ) {
-        let Some((pid, spawned)) = self.slots[id.index()].state.process() else { return };
+        let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() else { return };
         self.cancel_probe(id);
-        self.slots[id.index()].forced = false;
-        let drain = self.service(id).stop.drain;
+        self.roster.slots[id.index()].forced = false;
+        let drain = self.service_of(id).stop.drain;
         let until = Some(now + drain);
         let state = State::Stopping { pid, spawned, rung: 0, until, reason };
         self.enter(now, id, state, cause);
@@ -303,16 +311,16 @@ impl Supervisor {
 
     /// The next rung of the stop ladder: a signal and its time; after the last of them KILL; then nothing.
     pub(super) fn climb(&mut self, now: Instant, id: InstanceId) {
-        let State::Stopping { pid, rung, .. } = self.slots[id.index()].state else { return };
+        let State::Stopping { pid, rung, .. } = self.roster.slots[id.index()].state else { return };
         let instead = self.ending.signal().filter(|_| rung == 0);
-        let service = self.service(id);
+        let service = self.service_of(id);
         let (soft, hard) = self.targets(id, pid);
         let (due, wait) = match service.stop.rungs.get(rung) {
             Some(step) => (Some((soft, instead.unwrap_or(step.signal))), Some(step.wait)),
             None if service.stop.kill => (Some((hard, Signal::KILL)), self.kill_again()),
             None => (None, None),
         };
-        if let State::Stopping { rung, until, .. } = &mut self.slots[id.index()].state {
+        if let State::Stopping { rung, until, .. } = &mut self.roster.slots[id.index()].state {
             *rung += 1;
             *until = wait.map(|wait| now + wait);
         }
@@ -325,16 +333,16 @@ impl Supervisor {
     /// How long after a KILL the next one comes, if it does: zdaemon's manager does not let go.
     fn kill_again(&self) -> Option<Duration> {
         let limit = |runner: &Runner| Duration::from_secs(runner.backoff_limit().max(1).into());
-        self.plan.settings.runner.as_deref().map(limit)
+        self.settings.runner.as_deref().map(limit)
     }
 
     /// Who gets the rungs' signals, and who gets KILL.
     pub(super) fn targets(&self, id: InstanceId, pid: Pid) -> (SignalTarget, SignalTarget) {
         let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
-        if self.plan.settings.single.as_ref().is_some_and(|single| single.group) {
+        if self.settings.single.as_ref().is_some_and(|single| single.group) {
             return (group, group);
         }
-        match self.service(id).kill_mode {
+        match self.service_of(id).kill_mode {
             KillMode::Mixed => (process, group),
             KillMode::Group => (group, group),
             KillMode::Process => (process, process),
@@ -346,7 +354,7 @@ impl Supervisor {
         self.push(Action::Signal { instance: id, target, signal });
         match signal {
             Signal::KILL => {
-                self.slots[id.index()].forced = true;
+                self.roster.slots[id.index()].forced = true;
                 self.ending.note_kill();
             }
             Signal::CONT => {}
@@ -357,9 +365,9 @@ impl Supervisor {
     /// Asks whether it is ready.
     pub(super) fn ask(&mut self, now: Instant, id: InstanceId) {
         let command = matches!(self.probe_of(id), Some(Probe::Command(_)));
-        let timeout = self.service(id).probe_timeout;
+        let timeout = self.service_of(id).probe_timeout;
         let again = now + self.ready_interval(id);
-        let slot = &mut self.slots[id.index()];
+        let slot = &mut self.roster.slots[id.index()];
         let State::Starting { asking, .. } = &mut slot.state else { return };
         if slot.probe.is_some() {
             return self.ask_again(id, again); // the last one's process is not reaped yet
@@ -374,7 +382,7 @@ impl Supervisor {
 
     /// The next question comes then.
     pub(super) fn ask_again(&mut self, id: InstanceId, at: Instant) {
-        if let State::Starting { asking, .. } = &mut self.slots[id.index()].state {
+        if let State::Starting { asking, .. } = &mut self.roster.slots[id.index()].state {
             *asking = Asking::Due(at);
         }
         self.rearm(id);
@@ -382,26 +390,26 @@ impl Supervisor {
 
     /// The time between two questions; never zero, or a tick would not come to its end.
     pub(super) fn ready_interval(&self, id: InstanceId) -> Duration {
-        self.service(id).ready_interval.max(Duration::from_millis(1))
+        self.service_of(id).ready_interval.max(Duration::from_millis(1))
     }
 
     /// Changes why an instance is on its way down.
     pub(super) fn go_down_because(&mut self, id: InstanceId, why: Reason) {
-        if let State::Stopping { reason, .. } = &mut self.slots[id.index()].state {
+        if let State::Stopping { reason, .. } = &mut self.roster.slots[id.index()].state {
             *reason = why;
         }
     }
 
     /// Changes what comes when the rest of its group is gone.
     pub(super) fn go_on_with(&mut self, id: InstanceId, next: Then) {
-        if let State::Clearing { then, .. } = &mut self.slots[id.index()].state {
+        if let State::Clearing { then, .. } = &mut self.roster.slots[id.index()].state {
             *then = next;
         }
     }
 
     /// Takes a question back.
     pub(super) fn cancel_probe(&mut self, id: InstanceId) {
-        let slot = &self.slots[id.index()];
+        let slot = &self.roster.slots[id.index()];
         if let Some(pid) = slot.probe {
             let target = SignalTarget::Group(pid);
             self.push(Action::Signal { instance: id, target, signal: Signal::KILL });

@@ -16,6 +16,11 @@ impl Ring {
         Ring { bytes: Vec::with_capacity(capacity), capacity, end: 0 }
     }
 
+    /// How many bytes it keeps.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Adds bytes; the oldest fall out.
     pub fn push(&mut self, bytes: &[u8]) {
         let room = self.capacity - self.bytes.len();

@@ -7,6 +7,8 @@
 #![allow(dead_code)] // each test binary uses its own part of it
 #[path = "afterwards.rs"]
 mod afterwards;
+#[path = "edits.rs"]
+mod edits;
 #[path = "pulled.rs"]
 mod pulled;
 
@@ -44,9 +46,11 @@ struct Climb {
     cont: bool,
     /// Begun by the event that is being looked at.
     fresh: bool,
+    /// The ladder is another than when it was begun: its rungs are not counted any more.
+    other: bool,
 }
 
-const CLIMB: Climb = Climb { rung: 0, due: None, cont: false, fresh: false };
+const CLIMB: Climb = Climb { rung: 0, due: None, cont: false, fresh: false, other: false };
 
 /// What the books know of an instance.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +67,8 @@ pub struct Shadow {
     /// The manager's last KILL is announced.
     overdue: bool,
     last_spawn: Option<Instant>,
+    /// Its place is nobody's.
+    gone: bool,
 }
 
 /// The supervisor and its books.
@@ -90,7 +96,7 @@ impl Books {
     pub fn new(plan: Plan, seed: u64) -> Books {
         let core = Supervisor::new(plan.clone(), seed);
         let mut shadows = vec![Shadow::default(); plan.instances()];
-        let closure: Vec<Vec<ServiceId>> = plan.ids().map(|id| pulled_by(&plan, id)).collect();
+        let closure: Vec<Vec<ServiceId>> = plan.ids().map(|id| pulled_by(&core, id)).collect();
         let boots = |id: &ServiceId| plan.service(*id).start == Start::Boot;
         let up: Vec<ServiceId> = plan.ids().filter(boots).collect();
         for (at, shadow) in shadows.iter_mut().enumerate() {
@@ -114,13 +120,16 @@ impl Books {
         }
     }
 
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     pub fn service(&self, id: InstanceId) -> &Service {
-        self.plan.service(self.core.instance(id).service)
+        self.core.service(self.core.instance(id).service)
     }
 
     pub fn probe(&self, id: InstanceId) -> Option<&Probe> {
-        let number = self.core.instance(id).number as usize;
-        self.service(id).processes[number - 1].ready.as_ref()
+        self.core.process(id).and_then(|process| process.ready.as_ref())
     }
 
     pub fn kind(&self, id: InstanceId) -> StateKind {
@@ -172,12 +181,12 @@ impl Books {
 
     /// Whether, the end having begun before, this event means: no more patience.
     fn is_overdue(&self, event: Event) -> bool {
-        let timeout = self.plan.settings.shutdown_timeout.unwrap_or(Duration::from_secs(60));
+        let timeout = self.core.settings().shutdown_timeout.unwrap_or(Duration::from_secs(60));
         let asked_again = match event {
             Event::Shutdown => true,
             Event::Forward { instance, received, .. } => {
                 let ends = [Signal::TERM, Signal::INT, Signal::QUIT].contains(&received);
-                let single = self.plan.settings.single.is_some();
+                let single = self.core.settings().single.is_some();
                 single && ends && self.process(instance, Role::Main).is_none()
             }
             _ => false,
@@ -255,19 +264,24 @@ impl Books {
                 self.shadows[id.index()].held = true;
                 false
             }
-            Verb::Start | Verb::Restart => true,
+            Verb::Remove | Verb::Scale => false,
+            Verb::Start | Verb::Restart | Verb::Apply => true,
             Verb::Clear => self.kind(id) == StateKind::Failed,
             Verb::Kill(_) => false,
         };
-        if !starts || self.core.shutting_down() {
-            return;
+        if starts && !self.core.shutting_down() && !self.core.is_leaving(id) {
+            self.note_start(id);
         }
+    }
+
+    /// It may be spawned, and so may all that it pulls up.
+    fn note_start(&mut self, id: InstanceId) {
         self.shadows[id.index()].held = false;
         let service = self.core.instance(id).service;
         for at in 0..self.closure[service.index()].len() {
             let pulled = self.closure[service.index()][at];
             for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
-                self.shadows[other.index()].held = false;
+                self.shadows[other.index()].held = self.core.is_leaving(other);
             }
         }
     }
@@ -302,6 +316,9 @@ impl Books {
                 }
             }
             Action::Changed(change) => self.audit_change(change, event),
+            Action::Created { .. } => {} // `edits` knows
+            Action::Redefined { instance } => self.audit_redefined(instance),
+            Action::Gone { instance } => self.audit_gone(instance),
             Action::Finish { .. } if self.finished.is_some() => panic!("Finish is said once"),
             Action::Finish { code } => {
                 self.finished = Some(code);
@@ -326,8 +343,12 @@ impl Books {
         assert_eq!(self.process(id, Role::Main), None, "{label}: two main processes");
         let cleared = shadow.clearing.is_none_or(|since| self.now >= since + CLEARING_MAX);
         assert!(cleared, "{label}: spawned beside the old group");
-        assert!(!shadow.held, "{label}: spawned though it is to be down");
-        if let (Some(rate), Some(last)) = (self.plan.settings.spawn_rate, shadow.last_spawn) {
+        assert!(
+            !shadow.held,
+            "{label}: spawned though it is to be down: {:?}",
+            self.core.instance(id)
+        );
+        if let (Some(rate), Some(last)) = (self.core.settings().spawn_rate, shadow.last_spawn) {
             let soonest = last + Duration::from_secs(1) / rate.max(1);
             assert!(self.now >= soonest, "{label}: spawned faster than spawn-rate");
         }
@@ -367,7 +388,7 @@ impl Books {
         let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
         let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
         let service = self.service(id);
-        let all = self.plan.settings.single.as_ref().is_some_and(|single| single.group);
+        let all = self.core.settings().single.as_ref().is_some_and(|single| single.group);
         let (soft, hard) = match service.kill_mode {
             _ if all => (group, group),
             KillMode::Mixed => (process, group),
@@ -387,6 +408,10 @@ impl Books {
         if climb.cont {
             climb.cont = false;
             return assert_eq!((target, signal), (soft, Signal::CONT), "CONT follows");
+        }
+        if climb.other {
+            climb.cont = ![Signal::KILL, Signal::CONT].contains(&signal);
+            return;
         }
         assert!(climb.due.is_some_and(|due| due <= now), "{signal} before its time");
         match ladder.rungs.get(climb.rung) {
@@ -410,7 +435,7 @@ impl Books {
 
     /// How soon KILL is repeated: only zdaemon's manager does that.
     fn kill_again(&self) -> Option<Duration> {
-        let runner = self.plan.settings.runner.as_ref()?;
+        let runner = self.core.settings().runner.as_ref()?;
         Some(Duration::from_secs(u64::from(runner.backoff_limit().max(1))))
     }
 
@@ -428,7 +453,7 @@ impl Books {
         if to != Phase::Stopping || pid.is_none() {
             if pid.is_some() && from == Phase::Stopping {
                 let start = matches!(event, Event::Order { verb: Verb::Start, .. });
-                assert!(start && self.plan.settings.runner.is_some(), "{label}: not called off");
+                assert!(start && self.core.settings().runner.is_some(), "{label}: not called off");
                 self.shadows[id.index()].climb = None;
             }
             return;
@@ -442,7 +467,9 @@ impl Books {
         self.shadows[id.index()].climb = Some(climb);
         // The manager's last KILL may meet what waits for its turn, or was only just spawned.
         self.shadows[id.index()].overdue = self.kill_at.is_some() && cause == Cause::Shutdown;
-        let orderly = matches!(cause, Cause::Shutdown | Cause::Operator(Verb::Stop));
+        let stop = Cause::Operator(Verb::Stop);
+        let leaves = [Cause::Operator(Verb::Remove), Cause::Operator(Verb::Scale)].contains(&cause);
+        let orderly = leaves || cause == Cause::Shutdown || cause == stop;
         if orderly && self.kill_at.is_none() && !matches!(event, Event::Forward { .. }) {
             self.audit_stop_order(id, &label);
         }

@@ -10,8 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use lar::ctl::server::{Order, Server, View};
-use lar::exit::{Errno, ExitStatus, Pid, Stage};
+use lar::ctl::server::{Done, Order, Server, View};
+use lar::exit::{Code, Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Level, Plan, Process, Service, ServiceId, Settings};
 use lar::signal::Signal;
 use lar::supervisor::journal::Journal;
@@ -137,7 +137,7 @@ impl World {
     fn spawn(&mut self, instance: InstanceId) -> Event {
         let service = self.supervisor.instance(instance).service;
         let role = Role::Main;
-        if self.broken.contains(&self.supervisor.plan().service(service).name) {
+        if self.broken.contains(&self.supervisor.service(service).name) {
             return Event::SpawnFailed { instance, role, stage: Stage::Exec, errno: Errno(2) };
         }
         self.pids += 1;
@@ -181,12 +181,14 @@ impl World {
         self.look(|server, poll, view| server.serve(poll.registry(), view, &mut inbox));
         inbox.into_iter().for_each(|event| self.handle(event));
         while let Some((client, order)) = self.server.poll_order() {
-            self.orders.push(order);
+            let failed = "/var/log: no such directory".to_owned();
             let result = match order {
-                Order::Reopen => Err("/var/log: no such directory".to_owned()),
-                Order::LogLevel(_) => Ok(()),
+                Order::Reopen => Err((Code::Failed, failed)),
+                Order::LogLevel(_) => Ok(Done::default()),
+                Order::Edit(..) => Err((Code::Refused, "nobody edits here".to_owned())),
             };
-            self.server.answer(client, result);
+            self.orders.push(order);
+            self.look(|server, _, view| server.answer(client, result, view));
         }
         self.look(|server, poll, view| server.settle(poll.registry(), view));
     }

@@ -25,7 +25,7 @@ list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate);
+    ExecFailsLate Added Removed Redefined Scaled);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -149,8 +149,8 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         Event::Probed { instance, ready: false } => (Kind::ProbedNo, Some(instance)),
         Event::Order { instance, verb, .. } => match verb {
             Verb::Start => (Kind::Start, Some(instance)),
-            Verb::Stop => (Kind::Stop, Some(instance)),
-            Verb::Restart => (Kind::Restart, Some(instance)),
+            Verb::Stop | Verb::Remove | Verb::Scale => (Kind::Stop, Some(instance)),
+            Verb::Restart | Verb::Apply => (Kind::Restart, Some(instance)),
             Verb::Clear => (Kind::Clear, Some(instance)),
             Verb::Kill(_) => (Kind::Kill, Some(instance)),
         },

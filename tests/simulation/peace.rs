@@ -64,13 +64,15 @@ impl World<'_> {
         }
     }
 
-    /// Not ready, and rightly so: an operator keeps it down, or it waits itself, or never ends.
+    /// Not ready, and rightly so: an operator keeps it down, or has scaled it to nothing, or it waits itself, or never
+    /// ends.
     fn is_held_up(&self, on: ServiceId) -> bool {
         let rightly = |id| {
             let phase = self.books.core.instance(id).phase;
             [Phase::Stopped, Phase::Waiting].contains(&phase) || self.loops(id)
         };
-        self.books.core.instances_of(on).any(rightly) && !self.books.satisfied(on)
+        let none = self.books.core.instances_of(on).next().is_none();
+        (none || self.books.core.instances_of(on).any(rightly)) && !self.books.satisfied(on)
     }
 
     /// Ended for good: whoever requires it must not wait for it.

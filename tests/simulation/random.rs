@@ -86,7 +86,7 @@ fn zdaemon(random: &mut Random, mut services: Vec<Service>) -> Plan {
     Plan { settings, services, ..Plan::default() }
 }
 
-fn service(random: &mut Random, at: u32, single: bool) -> Service {
+pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     let oneshot = random.chance(20);
     let ready =
         [Probe::Notify, Probe::Unix("@ready".into()), Probe::Command(vec!["/bin/ping".into()])];

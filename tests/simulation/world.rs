@@ -29,6 +29,8 @@ pub struct Child {
     /// How long what it leaves of its group lives on.
     pub members: Option<Duration>,
     pub told_to_end: bool,
+    /// Whether its instance is no more.
+    pub lost: bool,
     pub ended: Option<ExitStatus>,
 }
 
@@ -48,16 +50,18 @@ pub enum Happening {
 pub struct World<'a> {
     pub books: Books,
     pub counts: &'a mut Counts,
-    random: Random,
+    pub random: Random,
     seed: u64,
     pub faults: bool,
     pub children: Vec<Child>,
     pub coming: Vec<(Instant, Happening)>,
     pub answers: VecDeque<Event>,
     /// The latest group left behind by each instance, and its latest question.
-    groups: Vec<u64>,
-    tokens: Vec<Option<u64>>,
+    pub groups: Vec<u64>,
+    pub tokens: Vec<Option<u64>>,
     serial: u64,
+    /// How many services were added.
+    pub added: u64,
     free: Vec<Pid>,
     /// Whether a pid was somebody's before.
     used: Vec<bool>,
@@ -68,7 +72,7 @@ impl Drop for World<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("the world of LAR_WORLD={} broke; its plan:", self.seed);
-            println!("{:#?}", self.books.core.plan());
+            println!("{:#?}", self.books.plan());
             for (at, event) in &self.told {
                 println!("{:>14} ms {event:?}", at.as_nanos() as f64 / 1e6);
             }
@@ -94,6 +98,7 @@ impl<'a> World<'a> {
             groups: vec![0; instances],
             tokens: vec![None; instances],
             serial: 0,
+            added: 0,
             free: (2..=LAST_PID).rev().map(Pid).collect(),
             used: vec![false; LAST_PID as usize + 1],
             told: VecDeque::new(),
@@ -174,6 +179,11 @@ impl<'a> World<'a> {
         }
         self.counts.event(&self.books, event);
         self.books.tell(self.books.now, event);
+        self.obey();
+    }
+
+    /// Does what the core has asked for.
+    pub fn obey(&mut self) {
         for at in 0..self.books.actions.len() {
             match self.books.actions[at] {
                 Action::Spawn { instance, role } => self.asked_to_spawn(instance, role),
@@ -184,7 +194,9 @@ impl<'a> World<'a> {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
                 }
-                Action::Finish { .. } => {}
+                Action::Created { instance } => self.created(instance),
+                Action::Gone { instance } => self.gone(instance),
+                Action::Redefined { .. } | Action::Finish { .. } => {}
             }
         }
     }
@@ -200,7 +212,9 @@ impl<'a> World<'a> {
             }
             Happening::Ready { serial } => {
                 let child = self.children.iter().find(|child| child.serial == serial);
-                if let Some(instance) = child.filter(|c| c.ended.is_none()).map(|c| c.instance) {
+                if let Some(instance) =
+                    child.filter(|c| c.ended.is_none() && !c.lost).map(|c| c.instance)
+                {
                     self.tell(Event::Notified { instance });
                 }
             }
@@ -279,6 +293,7 @@ impl<'a> World<'a> {
             unkillable: self.faults && self.random.chance(3),
             members,
             told_to_end: false,
+            lost: false,
             ended: None,
         });
         match role {
@@ -424,8 +439,11 @@ impl<'a> World<'a> {
     }
 
     fn operate(&mut self) {
+        if self.random.chance(12) {
+            return self.edit();
+        }
         let instance = self.any_instance();
-        let single = self.books.core.plan().settings.single.is_some();
+        let single = self.books.core.settings().single.is_some();
         if self.random.chance(if single { 50 } else { 4 }) {
             let mild = [Signal::HUP, Signal::QUIT, Signal::WINCH];
             let calm = !self.random.chance(10);

@@ -46,6 +46,15 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     };
     while let Some(word) = next(&mut parser, &mut arguments)? {
         arguments.words.push(word);
+        if names_new(&arguments.words)
+            && let Ok(rest) = parser.raw_args()
+        {
+            // Whatever follows a new service's name is its own.
+            for word in rest {
+                let odd = |word: OsString| format!("{} is not UTF-8", word.to_string_lossy());
+                arguments.words.push(word.into_string().map_err(odd)?);
+            }
+        }
     }
     // To the manager the verb comes first, wherever its options stand.
     if let Some(verb) = arguments.words.iter().position(|word| !word.starts_with('-')) {
@@ -54,23 +63,33 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     Ok(arguments)
 }
 
+/// Whether these words are an `add` up to the name.
+fn names_new(words: &[String]) -> bool {
+    let mut plain = words.iter().filter(|word| *word == "-" || !word.starts_with('-'));
+    plain.next().is_some_and(|verb| verb == "add") && plain.next().is_some()
+}
+
+/// Whether a word with a dash is no option: `kill -9 web`, `scale web -1`.
+fn dashed(before: &[String], word: &std::ffi::OsStr) -> bool {
+    let Some(rest) = word.to_str().and_then(|word| word.strip_prefix('-')) else { return false };
+    match before.first().map(String::as_str) {
+        Some("kill") => before.len() == 1 && Signal::parse(rest).is_some(),
+        Some("scale") => !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    }
+}
+
 /// The next word of the request.
 fn next(parser: &mut lexopt::Parser, arguments: &mut Arguments) -> Result<Option<String>, String> {
     let text = |word: OsString| {
         word.into_string().map_err(|word| format!("{} is not UTF-8", word.to_string_lossy()))
     };
     loop {
-        // `kill -9 web`: to lexopt these would be letters.
-        if arguments.words == ["kill"]
-            && let Some(mut raw) = parser.try_raw_args()
+        // To lexopt these would be letters.
+        if let Some(mut raw) = parser.try_raw_args()
+            && let Some(word) = raw.next_if(|word| dashed(&arguments.words, word))
         {
-            let signal = |word: &std::ffi::OsStr| {
-                let name = word.to_str().and_then(|word| word.strip_prefix('-'));
-                name.and_then(Signal::parse).is_some()
-            };
-            if let Some(word) = raw.next_if(signal) {
-                return text(word).map(Some);
-            }
+            return text(word).map(Some);
         }
         let Some(argument) = parser.next().map_err(|error| error.to_string())? else {
             return Ok(None);

@@ -80,7 +80,7 @@ impl Printer {
             }
             (Layout::Plain, _) if self.endless => self.plain(record, &mut out)?,
             (Layout::Json, _) => self.keep(record),
-            (_, Command::Config) => piece(record, "line", &mut out)?,
+            (_, Command::Config | Command::Apply) => piece(record, "line", &mut out)?,
             (Layout::Columns, Command::Logs) => self.log(record, &mut out)?,
             (Layout::Columns, Command::Events) => {
                 let time = Utc(record.number("time_ms").unwrap_or(0));
@@ -139,7 +139,7 @@ impl Printer {
             Command::List => &["name", "group", "type", "instances"],
             Command::Pid => &["name", "pid"],
             Command::Logs => &["name", "text"],
-            Command::Config => &["line"],
+            Command::Config | Command::Apply => &["line"],
             Command::Ping => &["pong", "pid"],
             Command::Version => &["version", "pid", "uptime_ms", "started_ms", "config"],
             Command::Health => &["healthy", "up", "wanted"],
@@ -162,7 +162,9 @@ impl Printer {
         let (changes, services): (Vec<_>, Vec<_>) =
             self.records.iter().partition(|record| record.bytes("seq").is_some());
         match self.command {
-            Command::Logs | Command::Config => list(out, "lines", &services, keys)?,
+            Command::Logs | Command::Config | Command::Apply => {
+                list(out, "lines", &services, keys)?
+            }
             Command::Why => {
                 list(out, "changes", &changes, keys)?;
                 list(out, "services", &services, STATUS)?;

@@ -74,6 +74,7 @@ pub(super) fn main(name: String, args: Vec<OsString>) -> u8 {
     let result = run::run(Start {
         plan,
         config_path: None,
+        source: None,
         foreground: !background,
         control: false,
         startup,

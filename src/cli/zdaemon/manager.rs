@@ -264,6 +264,7 @@ fn live(
     let result = run::run(Start {
         plan,
         config_path,
+        source: None,
         foreground,
         control: true,
         startup,

@@ -18,6 +18,10 @@ pub enum Takes {
     States,
     /// A log level, or nothing.
     Level,
+    /// One name and a number: `3`, `+1`, `-1`.
+    Count,
+    /// A service: its name and what it is, or its lines.
+    Definition,
 }
 
 macro_rules! flags {
@@ -69,6 +73,14 @@ flags! {
     Follow "follow" Some('f'), None; "go on with what comes"
     /// How many of the latest.
     Lines "lines" Some('n'), Some("N"); "the latest N lines, or events"
+    /// Let those go that run longest.
+    Oldest "oldest" None, None; "let those go that run longest, not the highest numbers"
+    /// One instance fewer.
+    ScaleDown "scale-down" None, None; "the service has one instance fewer from then on"
+    /// Only look.
+    DryRun "dry-run" None, None; "show what would change, and change nothing"
+    /// Keep it in a file.
+    Save "save" None, None; "write it to the directory that the configuration includes"
     /// Send the changes of the named instances while the reply is waited for. Clients with a terminal
     /// ask.
     Progress "progress" None, None; "send changes while waiting"
@@ -117,8 +129,20 @@ macro_rules! commands {
 
 const NONE: &[Flag] = &[];
 const ACT: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Progress];
-const STOP: &[Flag] =
-    &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::WithDependents, Flag::Force, Flag::Progress];
+const STOP: &[Flag] = &[
+    Flag::NoWait,
+    Flag::Timeout,
+    Flag::Strict,
+    Flag::WithDependents,
+    Flag::Force,
+    Flag::ScaleDown,
+    Flag::Progress,
+];
+const SCALE: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Progress];
+const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
+const REMOVE: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::WithDependents, Flag::Force, Flag::Progress];
+const APPLY: &[Flag] = &[Flag::DryRun, Flag::NoWait, Flag::Timeout, Flag::Progress];
 
 commands! {
     Status "status" "[NAME…]" Names View NONE;
@@ -138,6 +162,11 @@ commands! {
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
     Clear "clear" "NAME…" SomeNames Operate NONE;
         "forget deaths: waits end now, what failed is tried again"
+    Scale "scale" "NAME N|+N|-N" Count Operate SCALE; "have so many instances of a service"
+    Add "add" "NAME [KEY VALUE]… -- PROGRAM ARG… (or: add - <FILE)" Definition Admin ADD;
+        "a new service, until the manager ends (or for good: --save)"
+    Remove "remove" "NAME…" SomeNames Admin REMOVE; "stop services, and forget them"
+    Apply "apply" "" Nothing Admin APPLY; "read the configuration anew, and touch only what changed"
     Reopen "reopen" "" Nothing Operate NONE; "open all transcripts and logs anew"
     Wait "wait" "NAME=STATE…" States View &[Flag::Timeout, Flag::Progress];
         "until it is in this state; `up`, `down` and `ready` are understood, too"

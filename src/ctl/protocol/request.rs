@@ -35,10 +35,46 @@ pub struct Request {
     pub lines: Option<u32>,
     /// [`Flag::Progress`].
     pub progress: bool,
+    /// [`Flag::Oldest`].
+    pub oldest: bool,
+    /// [`Flag::ScaleDown`].
+    pub scale_down: bool,
+    /// [`Flag::DryRun`].
+    pub dry_run: bool,
+    /// [`Flag::Save`].
+    pub save: bool,
+    /// What `scale` sets, or adds, or takes away.
+    pub count: Option<Count>,
     /// What `kill` sends.
     pub signal: Signal,
     /// What `loglevel` sets.
     pub level: Option<Level>,
+}
+
+/// How many instances `scale` wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// So many.
+    To(u32),
+    /// So many more, or fewer.
+    By(i32),
+}
+
+/// The most instances that `scale` gives a service, and a file may.
+pub const INSTANCES: u32 = 10_000;
+
+impl Count {
+    fn parse(word: &str) -> Option<Count> {
+        let sane = |number: &u32| *number <= INSTANCES;
+        let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u32 = digits.parse().ok().filter(sane).filter(|_| plain)?;
+        Some(match word.as_bytes().first()? {
+            b'+' => Count::By(number as i32),
+            b'-' => Count::By(-(number as i32)),
+            _ => Count::To(number),
+        })
+    }
 }
 
 /// Why words are not a request.
@@ -112,6 +148,11 @@ impl Request {
             follow: false,
             lines: None,
             progress: false,
+            oldest: false,
+            scale_down: false,
+            dry_run: false,
+            save: false,
+            count: None,
             signal: Signal::TERM,
             level: None,
         };
@@ -119,6 +160,8 @@ impl Request {
         while let Some(word) = words.next() {
             if only_names || !word.starts_with('-') || word == "-" {
                 request.names.push(word);
+                // Whatever follows a new service's name is its own.
+                only_names |= command == Command::Add;
             } else if word == "--" {
                 only_names = true;
             } else if !request.dashed_signal(&word) {
@@ -129,8 +172,12 @@ impl Request {
         Ok(request)
     }
 
-    /// `kill -HUP web`, as kill(1) has it.
+    /// `kill -HUP web`, as kill(1) has it; and `scale web -1`.
     fn dashed_signal(&mut self, word: &str) -> bool {
+        if self.command == Command::Scale && Count::parse(word).is_some() {
+            self.names.push(word.to_owned());
+            return true;
+        }
         let signal = Signal::parse(&word[1..]);
         match signal {
             Some(signal) if self.command == Command::Kill && self.names.is_empty() => {
@@ -194,6 +241,10 @@ impl Request {
             Flag::Force => self.force = true,
             Flag::Follow => self.follow = true,
             Flag::Progress => self.progress = true,
+            Flag::Oldest => self.oldest = true,
+            Flag::ScaleDown => self.scale_down = true,
+            Flag::DryRun => self.dry_run = true,
+            Flag::Save => self.save = true,
         }
         Ok(())
     }
@@ -221,7 +272,18 @@ impl Request {
                     return wrong(format!("{} is not NAME=STATE", Quoted(odd)));
                 }
             }
-            Takes::SomeNames | Takes::Signal => {}
+            Takes::Count => {
+                let word = if self.names.len() == 2 { self.names.pop() } else { None };
+                let Some(word) = word else {
+                    return wrong(format!("{} needs a name and a number", spec.name));
+                };
+                self.count = Count::parse(&word);
+                if self.count.is_none() {
+                    let most = format!("0 to {INSTANCES}, or +N, or -N");
+                    return wrong(format!("{} is no number of instances: {most}", Quoted(&word)));
+                }
+            }
+            Takes::SomeNames | Takes::Signal | Takes::Definition => {}
         }
         match self.names.is_empty() {
             true => wrong(format!("{} needs a name (or `all`)", spec.name)),

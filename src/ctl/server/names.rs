@@ -3,32 +3,37 @@
 use crate::ctl::protocol::words::Quoted;
 use crate::nearest::nearest;
 use crate::plan::{InstanceId, ServiceId};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Ids, Supervisor};
 
 /// The instances that a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
-    /// The first so many: all. Not a list, because ten thousand of them would be.
-    All(u32),
-    /// These; in the order of the plan, each once.
+    /// All there are, and for what goes on: all that come, too.
+    All(Ids<InstanceId>),
+    /// These; service by service, each once.
     Some(Vec<InstanceId>),
 }
 
 impl Targets {
     /// Every instance.
     pub fn all(supervisor: &Supervisor) -> Targets {
-        Targets::All(supervisor.instances().count() as u32)
+        Targets::All(supervisor.instances())
     }
 
     /// The one with this index, if there are so many.
     pub fn get(&self, index: usize) -> Option<InstanceId> {
         match self {
-            Targets::All(count) => {
-                let index = u32::try_from(index).ok()?;
-                (index < *count).then_some(InstanceId(index))
-            }
+            Targets::All(ids) => ids.get(index),
             Targets::Some(ids) => ids.get(index).copied(),
         }
+    }
+
+    /// Leaves out whoever is no more; at which place that one was.
+    pub fn forget(&mut self, gone: InstanceId) -> Option<usize> {
+        let Targets::Some(ids) = self else { return None };
+        let at = ids.iter().position(|id| *id == gone)?;
+        ids.remove(at);
+        Some(at)
     }
 
     /// All of them.
@@ -39,8 +44,8 @@ impl Targets {
     /// Whether `id` is one of them.
     pub fn contains(&self, id: InstanceId) -> bool {
         match self {
-            Targets::All(count) => id.0 < *count,
-            Targets::Some(ids) => ids.binary_search(&id).is_ok(),
+            Targets::All(_) => true,
+            Targets::Some(ids) => ids.contains(&id),
         }
     }
 }
@@ -54,26 +59,26 @@ pub fn resolve(supervisor: &Supervisor, names: &[String]) -> Result<Targets, Str
     for name in names {
         add(supervisor, name, &mut ids)?;
     }
-    ids.sort_unstable();
+    let number = |id: InstanceId| (supervisor.instance(id).service, supervisor.instance(id).number);
+    ids.sort_unstable_by_key(|&id| (number(id), id));
     ids.dedup();
     Ok(Targets::Some(ids))
 }
 
 fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result<(), String> {
-    let plan = supervisor.plan();
     if name.eq_ignore_ascii_case("all") {
         ids.extend(supervisor.instances());
         return Ok(());
     }
     if let Some(group) = name.strip_suffix(":*") {
         let before = ids.len();
-        for id in plan.ids() {
-            let found = plan.service(id).group();
+        for id in supervisor.services() {
+            let found = supervisor.service(id).group();
             if found.is_some_and(|found| found.eq_ignore_ascii_case(group)) {
                 ids.extend(supervisor.instances_of(id));
             }
         }
-        let groups = plan.services.iter().filter_map(|service| service.group());
+        let groups = supervisor.services().filter_map(|id| supervisor.service(id).group());
         return match ids.len() > before {
             true => Ok(()),
             false => Err(unknown("group", group, nearest(group, groups))),
@@ -83,8 +88,8 @@ fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result
         Some((service, number)) => (service, Some(number)),
         None => (name, None),
     };
-    let Some(id) = plan.find(service) else {
-        let known = plan.services.iter().map(|service| service.name.as_str());
+    let Some(id) = supervisor.find(service) else {
+        let known = supervisor.services().map(|id| supervisor.service(id).name.as_str());
         return Err(unknown("service", service, nearest(service, known)));
     };
     let Some(number) = number else {
@@ -104,7 +109,7 @@ fn numbered(
     let mut instances = supervisor.instances_of(service);
     let found = instances.find(|&id| Some(supervisor.instance(id).number) == wanted);
     found.ok_or_else(|| {
-        let service = supervisor.plan().service(service);
+        let service = supervisor.service(service);
         let count = service.processes.len();
         format!("{} has no instance {}; it has 1 to {count}", service.name, Quoted(number))
     })

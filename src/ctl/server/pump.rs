@@ -46,7 +46,7 @@ pub fn go_on(peer: &mut Peer, view: &View) {
 fn advance(peer: &mut Peer, view: &View) -> Step {
     let output = &mut peer.output;
     match &mut peer.work {
-        Work::Idle | Work::Held => Step::Done,
+        Work::Idle | Work::Held | Work::Ordered(_) => Step::Done,
         Work::Reply(reply) => match reply::step(reply, view, output) {
             Step::Done => match end(&reply.verdict, output) {
                 Ok(next) => {
@@ -75,6 +75,10 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             }
             let Some(outcome) = waiter.outcome(view) else { return Step::Later };
             let output = matches!(outcome, Err((Code::StartFailed, _)));
+            if !waiter.lines.is_empty() {
+                peer.work = Work::Reply(Reply::lines(&waiter.lines, outcome.into()));
+                return Step::Wrote;
+            }
             let targets = waiter.targets.clone();
             peer.work = Work::Reply(Reply::of(What::Status { output }, targets, outcome.into()));
             Step::Wrote

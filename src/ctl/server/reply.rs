@@ -8,8 +8,9 @@ use super::view::View;
 use super::work::{Reply, What};
 use crate::ctl::protocol::record::Buffer;
 use crate::ctl::protocol::request::level_word;
-use crate::plan::{InstanceId, Kind, Plan, Service, ServiceId};
+use crate::plan::{InstanceId, Kind, Service, ServiceId};
 use crate::supervisor::Phase;
+use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Entry;
 use crate::time::{Duration, Instant};
 
@@ -66,9 +67,16 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         What::Events => return event(targets, at, view, out),
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
+        What::Lines if *own => piece(*at, pieces, out),
+        What::Lines => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };
+            if !view.supervisor.has(id) {
+                (*done, *at) = (*done + 1, 0);
+                pieces.clear();
+                return Step::Wrote;
+            }
             let before = done.checked_sub(1).and_then(|before| targets.get(before));
             instance(what, id, before, *at, pieces, view, out)
         }
@@ -113,7 +121,7 @@ fn instance(
         _ if before.map(service_of) == Some(service) => Ok(None),
         What::Config => config(Some(service), at, pieces, view, out),
         What::Tree => told(tree(service, view, out), None),
-        _ => told(list(view.supervisor.plan().service(service), out), None),
+        _ => told(list(view.supervisor.service(service), out), None),
     }
 }
 
@@ -153,7 +161,7 @@ fn millis(duration: Duration) -> u128 {
 fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
     let supervisor = view.supervisor;
     let instance = supervisor.instance(id);
-    let service = supervisor.plan().service(instance.service);
+    let service = supervisor.service(instance.service);
     let ago = |since: Instant| millis(view.now.since(since));
     let text = cut((view.status_text)(id), STATUS_TEXT);
     let cause = supervisor.describe_cause(id, instance.cause);
@@ -204,7 +212,7 @@ fn manager(what: &What, view: &View, out: &mut Buffer) -> bool {
     record.finish()
 }
 
-struct Names<'a>(&'a Plan, &'a [ServiceId]);
+struct Names<'a>(&'a Supervisor, &'a [ServiceId]);
 
 /// Names separated by blanks: no name holds one.
 impl std::fmt::Display for Names<'_> {
@@ -223,7 +231,7 @@ const LISTED: usize = 48;
 
 fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
     let supervisor = view.supervisor;
-    let service = supervisor.plan().service(id);
+    let service = supervisor.service(id);
     let order = &service.order;
     // The one that most needs a look stands for all.
     let down = supervisor.instances_of(id).find(|&id| !supervisor.is_up(id));
@@ -237,7 +245,7 @@ fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
         ("restart_with", &order.restart_with),
     ] {
         let listed = &ids[..ids.len().min(LISTED)];
-        record = record.maybe(key, (!ids.is_empty()).then(|| Names(supervisor.plan(), listed)));
+        record = record.maybe(key, (!ids.is_empty()).then_some(Names(supervisor, listed)));
     }
     record.finish()
 }
@@ -267,13 +275,18 @@ fn config(
         let cut = lines.iter().flat_map(|line| in_pieces(line));
         pieces.extend(cut.map(|(piece, more)| (piece.to_owned(), more)));
     }
+    piece(at, pieces, out)
+}
+
+/// The record number `at` of lines in pieces.
+fn piece(at: u64, pieces: &[(String, bool)], out: &mut Buffer) -> Told {
     let Some((piece, more)) = pieces.get(at as usize) else { return Ok(None) };
     let record = out.record().field("line", piece).maybe("part", more.then_some("yes"));
     told(record.finish(), Some(at + 1))
 }
 
 /// A line in pieces that fit into a record, each with whether the line goes on.
-fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
+pub fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest.take()?;
@@ -288,8 +301,10 @@ pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -
     if let lost @ 1.. = view.journal.oldest().saturating_sub(*next) {
         return Step::Lost(lost);
     }
-    while let Some(entry) = view.journal.get(*next) {
-        if targets.contains(entry.change.instance) {
+    while *next < view.journal.next() {
+        let entry = view.journal.get(*next);
+        // What is not there any more is about somebody who is no more.
+        if let Some(entry) = entry.filter(|entry| targets.contains(entry.change.instance)) {
             let fit = change(entry, view, out);
             *next += u64::from(fit);
             return Step::wrote(fit);

@@ -8,7 +8,7 @@ use super::names::{Targets, resolve};
 use super::view::View;
 use super::wait::{Goal, Waiter, failure, is_down};
 use super::work::{Logs, Reply, Verdict, What, Work};
-use super::{ClientId, Order, output};
+use super::{ClientId, Order, change, output};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::Request;
 use crate::exit::Code;
@@ -55,10 +55,18 @@ impl Turn<'_, '_> {
 /// Begins what is asked for.
 pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
     let view = turn.view;
-    if request.command == Command::Wait {
-        return wait(request, view);
+    match request.command {
+        Command::Wait => return wait(request, view),
+        Command::Add => {
+            let edit = change::definition(request)?;
+            return Ok(change::order(edit, request, turn));
+        }
+        _ => {}
     }
     let targets = targets(request, view.supervisor)?;
+    if let Some(edit) = change::begin(request, &targets, &turn)? {
+        return Ok(change::order(edit, request, turn));
+    }
     let of = |what| Reply::of(what, targets.clone(), Verdict::Ok);
     let reply = match request.command {
         Command::Start | Command::Stop | Command::Restart => return act(request, targets, turn),
@@ -88,7 +96,9 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
         Command::Tree => of(What::Tree),
         // Who means everything means the manager's own part, too.
         Command::Config => Reply { own: matches!(targets, Targets::All(_)), ..of(What::Config) },
-        Command::Wait => Reply::end(Verdict::Ok),
+        Command::Wait | Command::Scale | Command::Remove | Command::Apply | Command::Add => {
+            Reply::end(Verdict::Ok)
+        } // seen to above
     };
     Ok(Work::Reply(reply))
 }
@@ -170,7 +180,7 @@ fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply,
     let supervisor = turn.view.supervisor;
     let mut signals = Vec::new();
     for id in targets.iter() {
-        let service = supervisor.plan().service(supervisor.instance(id).service);
+        let service = supervisor.service(supervisor.instance(id).service);
         let signal = match request.command {
             Command::Reload => service.reload.ok_or_else(|| {
                 let message = format!("{}: no reload signal is configured", service.name);
@@ -226,12 +236,15 @@ fn waiter(
         patience,
         strict: request.strict,
         progress: request.progress.then(|| view.journal.next()),
+        lost: None,
+        lines: Vec::new(),
     })
 }
 
 fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refusal> {
     let supervisor = turn.view.supervisor;
     let mut ids: Vec<InstanceId> = targets.iter().collect();
+    ids.sort_unstable();
     let (verb, goal) = match request.command {
         Command::Stop => (Verb::Stop, Goal::Stopped),
         Command::Restart => (Verb::Restart, Goal::Started),
@@ -264,13 +277,13 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
 }
 
 /// How long `verb` may take by the instance's own rules.
-fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration {
-    let service = supervisor.plan().service(supervisor.instance(id).service);
+pub fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration {
+    let service = supervisor.service(supervisor.instance(id).service);
     let stop = service.stop.length().saturating_add(GRACE);
     let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
     match verb {
-        Verb::Stop => stop.max(PATIENCE),
-        Verb::Restart => stop.saturating_add(start.max(PATIENCE)),
+        Verb::Stop | Verb::Remove | Verb::Scale => stop.max(PATIENCE),
+        Verb::Restart | Verb::Apply => stop.saturating_add(start.max(PATIENCE)),
         Verb::Start | Verb::Clear | Verb::Kill(_) => start.max(PATIENCE),
     }
 }
@@ -306,7 +319,7 @@ fn in_use(supervisor: &Supervisor, id: InstanceId) -> bool {
     matches!(supervisor.instance(id).phase, Phase::Starting | Phase::Running)
 }
 
-fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Refusal> {
+pub fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Refusal> {
     for service in emptied(supervisor, ids) {
         let broken =
             supervisor.requirers(service).iter().flat_map(|&id| supervisor.instances_of(id));
@@ -315,7 +328,7 @@ fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Re
             .map(|id| supervisor.label(id).to_string())
             .collect();
         if !broken.is_empty() {
-            let name = &supervisor.plan().service(service).name;
+            let name = &supervisor.service(service).name;
             let mut message = format!("{name} is required by {}", listed(&broken));
             message += "; stop --with-dependents stops them too, --force does not care";
             return Err((Code::Refused, message));
@@ -335,7 +348,7 @@ fn listed(names: &[String]) -> String {
 }
 
 /// `ids` and whatever requires what they leave empty, and so on; ascending.
-fn with_dependents(supervisor: &Supervisor, ids: &[InstanceId]) -> Vec<InstanceId> {
+pub fn with_dependents(supervisor: &Supervisor, ids: &[InstanceId]) -> Vec<InstanceId> {
     let mut ids = ids.to_vec();
     let mut services = emptied(supervisor, &ids);
     let mut next = 0;

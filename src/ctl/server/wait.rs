@@ -26,6 +26,10 @@ pub struct Waiter {
     pub strict: bool,
     /// The number of the next change to send meanwhile, if they are wanted.
     pub progress: Option<u64>,
+    /// Who was removed that should have come up.
+    pub lost: Option<String>,
+    /// What is told at the end in place of what they are.
+    pub lines: Vec<String>,
 }
 
 /// What is waited for.
@@ -41,6 +45,8 @@ pub enum Goal {
     Up,
     /// To have no process, however that comes about.
     Down,
+    /// To be no more.
+    Gone,
 }
 
 impl Goal {
@@ -64,6 +70,9 @@ impl Waiter {
     /// The outcome, if there is one: every instance is where it should be, or one can't get there
     /// any more.
     pub fn outcome(&self, view: &View) -> Option<Result<(), Refusal>> {
+        if let Some(label) = &self.lost {
+            return Some(Err((Code::Superseded, format!("{label}: it was removed"))));
+        }
         let mut pending = None;
         for (id, &goal) in self.targets.iter().zip(&self.goals) {
             match self.reached(view, id, goal) {
@@ -82,6 +91,15 @@ impl Waiter {
         })
     }
 
+    /// Does not wait any longer for somebody who is no more.
+    pub fn forget(&mut self, gone: InstanceId, label: &dyn std::fmt::Display) {
+        let Some(at) = self.targets.forget(gone) else { return };
+        match self.goals.remove(at) {
+            Goal::Stopped | Goal::Down | Goal::Gone | Goal::In(Phase::Stopped) => {}
+            Goal::Started | Goal::Up | Goal::In(_) => self.lost = Some(label.to_string()),
+        }
+    }
+
     /// Whether an instance is where it should be; an error if it can't get there any more.
     fn reached(&self, view: &View, id: InstanceId, goal: Goal) -> Result<bool, Refusal> {
         let instance = view.supervisor.instance(id);
@@ -91,6 +109,7 @@ impl Waiter {
             Goal::In(phase) => Ok(instance.phase == phase),
             Goal::Up => Ok(view.supervisor.is_up(id)),
             Goal::Down => Ok(is_down(&instance)),
+            Goal::Gone => Ok(false), // then it is not waited for any more: see `forget`
         }
     }
 

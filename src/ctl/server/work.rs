@@ -1,10 +1,13 @@
 //! What is being done for a client between its request and the last line of its reply.
 
 use super::names::Targets;
+use super::reply::in_pieces;
 use super::verbs::Refusal;
 use super::wait::Waiter;
 use crate::ctl::protocol::record::Buffer;
 use crate::plan::InstanceId;
+use crate::supervisor::Ticket;
+use crate::time::Duration;
 
 /// The state of a client's current request.
 #[derive(Debug)]
@@ -14,12 +17,27 @@ pub enum Work {
     /// It is somebody else's turn: the loop's, whose answer is the last line, or the manager's, whose
     /// end closes the connection and so says that it has ended.
     Held,
+    /// The loop changes who there is, and says what is to be waited for.
+    Ordered(Ordered),
     /// Records are being written, then the last line.
     Reply(Reply),
     /// A reply to one of zdaemon's commands is being written; then the connection is closed.
     Text(Text),
     /// Instances are on their way to what was asked for.
     Wait(Waiter),
+}
+
+/// What is kept of a request that the loop sees to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ordered {
+    /// Whether the outcome is waited for.
+    pub wait: bool,
+    /// How long, if the client says so.
+    pub timeout: Option<Duration>,
+    /// Whether changes are sent meanwhile.
+    pub progress: bool,
+    /// The number of its orders.
+    pub ticket: Ticket,
 }
 
 /// A text that is sent as it is, and how much of it is on its way.
@@ -74,6 +92,27 @@ impl Reply {
         Reply { own: true, ..Reply::of(what, Targets::Some(Vec::new()), verdict) }
     }
 
+    /// Does not tell of somebody who is no more.
+    pub fn forget(&mut self, gone: InstanceId) {
+        if let Some(at) = self.targets.forget(gone) {
+            match at.cmp(&self.done) {
+                std::cmp::Ordering::Less => self.done -= 1,
+                std::cmp::Ordering::Equal => self.at = 0,
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+        if let What::Logs(logs) = &mut self.what {
+            logs.sent.retain(|(id, _)| *id != gone);
+        }
+    }
+
+    /// Lines of text.
+    pub fn lines(lines: &[String], verdict: Verdict) -> Reply {
+        let pieces = lines.iter().flat_map(|line| in_pieces(line));
+        let pieces = pieces.map(|(piece, more)| (piece.to_owned(), more)).collect();
+        Reply { pieces, ..Reply::own(What::Lines, verdict) }
+    }
+
     /// Something about instances.
     pub fn of(what: What, targets: Targets, verdict: Verdict) -> Reply {
         Reply { what, own: false, targets, done: 0, at: 0, pieces: Vec::new(), verdict }
@@ -113,6 +152,8 @@ pub enum What {
     Tree,
     /// The configuration, line by line.
     Config,
+    /// Lines that are made already.
+    Lines,
     /// Changes as they happen. `at` is the number of the next one.
     Events,
     /// Output.

@@ -88,15 +88,14 @@ fn send(number: i64, pid: Option<Pid>, turn: &mut Turn) -> String {
 }
 
 fn status(program: &Instance, view: &View) -> String {
-    let plan = view.supervisor.plan();
-    let service = plan.service(program.service);
-    let process = service.processes.first();
+    let service = view.supervisor.service(program.service);
+    let process = view.supervisor.process(PROGRAM);
     let args = process.map_or(&[][..], |process| &process.argv);
     let filename = process.and_then(|process| process.executable.as_deref());
     let now = view.wall.as_secs_f64();
     let ahead = |at: Instant| now + at.since(view.now).as_secs_f64();
     let kill = program.next_rung.filter(|_| service.stop.kill);
-    let runner = plan.settings.runner.as_deref();
+    let runner = view.supervisor.settings().runner.as_deref();
     let status = Status {
         application: program.pid,
         now,

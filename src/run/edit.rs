@@ -1,0 +1,374 @@
+//! Who comes and goes while lar runs: what the loop has for an instance is made, exchanged and let go of.
+//!
+//! What a change needs is made first, and only then is the core told: so a failure (no fd left, no such user) refuses
+//! the change before anything has happened. The core's `Created` and `Redefined` then take what is ready; `Gone` gives
+//! everything back. An edit comes only from the control server's turn, when no event is on its way: so whoever gets
+//! the number of somebody who is gone hears nothing that was meant for that one.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::os::fd::AsRawFd;
+
+use log::{info, warn};
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::build::{Sitter, image};
+use super::token::Source;
+use super::{Images, Loop};
+use crate::check::notify;
+use crate::output::{Furniture, StreamId};
+use crate::plan::{InstanceId, Probe, Process, Service, ServiceId};
+use crate::supervisor::Ticket;
+use crate::supervisor::edit::{Fate, Revision, Which};
+use crate::sys::clock;
+
+/// Everything for one instance, before the core has named it.
+pub(super) struct Kit {
+    service: String,
+    number: u32,
+    images: Images,
+    /// `None`: it keeps what it has.
+    furniture: Option<Furniture>,
+    ear: Ear,
+}
+
+/// What the loop keeps for changes of who there is.
+#[derive(Default)]
+pub(super) struct Edits {
+    /// What was prepared for instances that the core is about to name.
+    kits: VecDeque<Kit>,
+    /// Instances that are no more, until the control server has heard of it.
+    pub(super) gone: Vec<InstanceId>,
+    /// Whether some instance still has pipes of a former definition.
+    pub(super) former: bool,
+    /// Services that were added and are in no file; in small letters.
+    pub(super) added: BTreeSet<String>,
+}
+
+/// How it says that it is ready.
+#[derive(Clone, Copy)]
+enum Ear {
+    /// As before.
+    Same,
+    /// To this listener, or to none.
+    Now(Option<u32>),
+}
+
+impl Loop {
+    /// Changes who there is, or refuses to, with the reason.
+    pub(super) fn revise(&mut self, revision: Revision, ticket: Ticket) -> Result<(), String> {
+        let mut wanted: Vec<(&Service, u32, Option<InstanceId>)> = Vec::new();
+        for fate in &revision.fates {
+            match fate {
+                Fate::Keep(_) => {}
+                Fate::New(service) => {
+                    let count = service.processes.len() as u32;
+                    wanted.extend((1..=count).map(|number| (&**service, number, None)));
+                }
+                Fate::Change { id, service, .. } => {
+                    let number = |id| (self.supervisor.instance(id).number, id);
+                    let there = self.supervisor.instances_of(*id).map(number);
+                    wanted.extend(there.map(|(number, id)| (&**service, number, Some(id))));
+                    let (old, new) =
+                        (self.supervisor.service(*id).processes.len(), service.processes.len());
+                    let more = new.saturating_sub(self.supervisor.count(*id) as usize);
+                    let more = if old == new { 0 } else { more };
+                    let fresh = self.supervisor.fresh_numbers(*id, more);
+                    wanted.extend(fresh.into_iter().map(|number| (&**service, number, None)));
+                }
+            }
+        }
+        self.prepare_all(&wanted)?;
+        let now = clock::now();
+        let before: Vec<ServiceId> = self.supervisor.services().collect();
+        if !self.supervisor.revise(now, revision, ticket) {
+            self.discard_kits();
+            return Err("the manager is ending".into());
+        }
+        for id in self.supervisor.services().filter(|id| !before.contains(id)) {
+            self.journal.forget_service(id);
+        }
+        self.finish_edit();
+        Ok(())
+    }
+
+    /// Lets a service have so many instances, or refuses to, with the reason.
+    pub(super) fn scale(
+        &mut self,
+        id: ServiceId,
+        count: u32,
+        which: Which,
+        ticket: Ticket,
+    ) -> Result<(), String> {
+        let service = self.supervisor.service(id).clone();
+        let more = (count as usize).saturating_sub(self.supervisor.count(id) as usize);
+        let fresh = self.supervisor.fresh_numbers(id, more).into_iter();
+        let wanted: Vec<_> = fresh.map(|number| (&service, number, None)).collect();
+        self.prepare_all(&wanted)?;
+        self.supervisor.scale(clock::now(), id, count, which, ticket);
+        self.finish_edit();
+        Ok(())
+    }
+
+    /// Stops one instance for good.
+    pub(super) fn drop_instance(&mut self, id: InstanceId, ticket: Ticket) {
+        self.supervisor.drop_instance(clock::now(), id, ticket);
+        self.finish_edit();
+    }
+
+    /// Does what the core asks for after an edit.
+    fn finish_edit(&mut self) {
+        while let Some(action) = self.supervisor.poll_action() {
+            self.perform(action);
+        }
+        self.discard_kits();
+        self.digest();
+    }
+
+    fn prepare_all(
+        &mut self,
+        wanted: &[(&Service, u32, Option<InstanceId>)],
+    ) -> Result<(), String> {
+        for &(service, number, instance) in wanted {
+            let prepared = match service.process(number) {
+                Some(process) => self.prepare(service, number, &process, instance),
+                None => Err("there is nothing to run".into()),
+            };
+            match prepared {
+                Ok(kit) => self.edits.kits.push_back(kit),
+                Err(why) => {
+                    self.discard_kits();
+                    return Err(format!("{}: {why}; nothing was changed", service.label(number)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that an instance will need. What it has already, and can keep, is not made anew.
+    fn prepare(
+        &mut self,
+        service: &Service,
+        number: u32,
+        process: &Process,
+        instance: Option<InstanceId>,
+    ) -> Result<Kit, String> {
+        let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
+        let furniture = if keeps { None } else { Some(self.furnish(service, number, process)?) };
+        let ear = match self.ear(service, process, instance) {
+            Ok(ear) => ear,
+            Err(why) => {
+                self.take_away(furniture);
+                return Err(why);
+            }
+        };
+        let stdio = match (&furniture, instance) {
+            (Some(furniture), _) => self.output.stdio_of(furniture),
+            (None, Some(id)) => self.output.stdio(id),
+            (None, None) => (1, 2),
+        };
+        let index = match ear {
+            Ear::Now(index) => index,
+            Ear::Same => instance.and_then(|id| *self.listener_of.get(id.index())?),
+        };
+        let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
+        let listener = listener.map(|(_, listener)| listener);
+        let settings = self.supervisor.settings();
+        let sitter = Sitter { settings, service, number, process, listener, stdio };
+        match image(&self.given, &sitter, self.null.as_raw_fd()) {
+            Ok(images) => Ok(Kit { service: service.name.clone(), number, images, furniture, ear }),
+            Err(errno) => {
+                self.take_away(furniture);
+                self.close_ear(ear);
+                Err(format!("can't be prepared: {errno}"))
+            }
+        }
+    }
+
+    /// Whether an instance's output goes on as it does.
+    fn keeps_output(&self, id: InstanceId, service: &Service, process: &Process) -> bool {
+        let old = self.supervisor.service(self.supervisor.instance(id).service);
+        let user = |service: &Service| service.setup.identity.as_ref().and_then(|it| it.uid);
+        let same = |before: &Process| {
+            (&before.transcript, &before.stderr) == (&process.transcript, &process.stderr)
+        };
+        old.output.ring == service.output.ring
+            && user(old) == user(service)
+            && self.supervisor.process(id).is_some_and(same)
+    }
+
+    /// The pipes of an instance, watched.
+    fn furnish(
+        &mut self,
+        service: &Service,
+        number: u32,
+        process: &Process,
+    ) -> Result<Furniture, String> {
+        let furnished = self.output.furnish(service, number, process, clock::now());
+        let (furniture, warnings) = furnished.map_err(|warning| warning.to_string())?;
+        warnings.iter().for_each(|warning| warn!("{warning}"));
+        self.pipes.resize(self.output.stream_count(), None);
+        self.ready.grow(self.pipes.len());
+        let mut failed = None;
+        for (id, fd) in self.output.sources() {
+            let Some(place @ None) = self.pipes.get_mut(id.index()) else { continue };
+            let (token, mut source) = (Source::Output(id.0).token(), SourceFd(&fd));
+            match self.poll.registry().register(&mut source, token, Interest::READABLE) {
+                Ok(()) => *place = Some((fd, true)),
+                Err(error) => failed = Some(format!("its output can't be watched: {error}")),
+            }
+        }
+        match failed {
+            None => Ok(furniture),
+            Some(why) => {
+                self.take_away(Some(furniture));
+                Err(why)
+            }
+        }
+    }
+
+    /// Where an instance is to say that it is ready.
+    fn ear(
+        &mut self,
+        service: &Service,
+        process: &Process,
+        instance: Option<InstanceId>,
+    ) -> Result<Ear, String> {
+        if process.ready != Some(Probe::Notify) {
+            return Ok(Ear::Now(None));
+        }
+        let user = service.setup.identity.as_ref().and_then(|identity| identity.uid);
+        let index = instance.and_then(|id| *self.listener_of.get(id.index())?);
+        let old = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
+        if old.is_some_and(|(_, listener)| listener.hears(user)) {
+            return Ok(Ear::Same);
+        }
+        let listener = notify::Listener::new(user)
+            .map_err(|errno| format!("no notify socket: {}", errno.desc()))?;
+        let free = self.listeners.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.listeners.len());
+        let (fd, token) = (listener.fd().as_raw_fd(), Source::Notify(index as u32).token());
+        let registry = self.poll.registry();
+        registry
+            .register(&mut SourceFd(&fd), token, Interest::READABLE)
+            .map_err(|error| format!("its notify socket can't be watched: {error}"))?;
+        // Nobody's until the core has named the instance.
+        let entry = Some((InstanceId(u32::MAX), listener));
+        match self.listeners.get_mut(index) {
+            Some(place) => *place = entry,
+            None => self.listeners.push(entry),
+        }
+        self.loud.grow(self.listeners.len());
+        Ok(Ear::Now(Some(index as u32)))
+    }
+
+    /// There is a new instance.
+    pub(super) fn created(&mut self, instance: InstanceId) {
+        let size = (instance.index() + 1).max(self.images.len());
+        self.images.resize_with(size, || None);
+        self.listener_of.resize(size, None);
+        self.probes.grow(size);
+        self.journal.grow(size);
+        self.journal.forget(instance);
+        self.lingering.reserve(size - self.lingering.len().min(size));
+        self.inbox.reserve(size * 2 + 64);
+        self.equip(instance);
+        info!("{}: added", self.supervisor.label(instance));
+    }
+
+    /// An instance is to run something else from its next start on.
+    pub(super) fn redefined(&mut self, instance: InstanceId) {
+        self.equip(instance);
+        info!("{}: has another configuration", self.supervisor.label(instance));
+    }
+
+    /// Gives an instance what was prepared for it.
+    fn equip(&mut self, instance: InstanceId) {
+        let viewed = self.supervisor.instance(instance);
+        let name = &self.supervisor.service(viewed.service).name;
+        let its = |kit: &Kit| kit.number == viewed.number && kit.service == *name;
+        // They are asked for in the order in which they were made.
+        let at = self.edits.kits.iter().position(its);
+        let Some(kit) = at.and_then(|at| self.edits.kits.remove(at)) else {
+            // Without an image its start fails, and says so.
+            return warn!("{}: nothing was prepared for it", self.supervisor.label(instance));
+        };
+        let Kit { images, furniture, ear, .. } = kit;
+        if let Some(place) = self.images.get_mut(instance.index()) {
+            *place = Some(images);
+        }
+        match furniture {
+            Some(furniture) => {
+                self.edits.former = true;
+                self.output.install(instance, furniture);
+            }
+            None => {
+                let service = self.supervisor.service(viewed.service);
+                let (now, wall) = (clock::now(), clock::wall());
+                self.output.dress(instance, service, viewed.number, now, wall);
+            }
+        }
+        if let (Ear::Now(index), Some(place)) = (ear, self.listener_of.get_mut(instance.index())) {
+            let old = std::mem::replace(place, index);
+            if let Some(Some((whose, _))) = index.and_then(|at| self.listeners.get_mut(at as usize))
+            {
+                *whose = instance;
+            }
+            self.close_ear(Ear::Now(old));
+        }
+    }
+
+    /// An instance is no more.
+    pub(super) fn gone(&mut self, instance: InstanceId) {
+        self.output.clear(instance);
+        self.edits.former = true;
+        self.let_go_of_former(instance);
+        self.probes.cancel(instance.index());
+        self.lingering.retain(|&(_, whose)| whose != instance);
+        let index = self.listener_of.get_mut(instance.index()).and_then(Option::take);
+        self.close_ear(Ear::Now(index));
+        if let Some(place) = self.images.get_mut(instance.index()) {
+            *place = None;
+        }
+        self.edits.gone.push(instance);
+        info!("{}: removed", self.supervisor.label(instance));
+    }
+
+    /// Closes the pipes that an instance had by a former definition.
+    pub(super) fn let_go_of_former(&mut self, instance: InstanceId) {
+        while let Some(stream) = self.output.take_former(instance) {
+            self.close_stream(stream);
+        }
+        self.edits.former = self.output.has_former();
+    }
+
+    fn close_stream(&mut self, stream: StreamId) {
+        if let Some((fd, true)) = self.pipes.get_mut(stream.index()).and_then(Option::take) {
+            // Closing alone would not do while a child that is being made holds a copy.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        }
+        self.output.release(stream);
+    }
+
+    fn close_ear(&mut self, ear: Ear) {
+        let Ear::Now(Some(index)) = ear else { return };
+        let place = self.listeners.get_mut(index as usize);
+        if let Some((_, listener)) = place.and_then(Option::take) {
+            let fd = listener.fd().as_raw_fd();
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        }
+    }
+
+    fn take_away(&mut self, furniture: Option<Furniture>) {
+        let streams: Vec<StreamId> = furniture.iter().flat_map(Furniture::streams).collect();
+        streams.into_iter().for_each(|stream| self.close_stream(stream));
+    }
+
+    /// Lets go of what nobody has taken.
+    fn discard_kits(&mut self) {
+        while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop_front() {
+            self.take_away(furniture);
+            self.close_ear(ear);
+        }
+    }
+}

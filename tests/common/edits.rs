@@ -1,0 +1,112 @@
+//! Changes of who there is, under the same audit as events.
+
+use lar::plan::{InstanceId, ServiceId};
+use lar::supervisor::edit::{Revision, Which};
+use lar::supervisor::{Action, Event, Supervisor, Ticket};
+use lar::time::Instant;
+
+use super::pulled::pulled_by;
+use super::{Books, Role, Shadow};
+
+impl Books {
+    /// Services come, go, and are defined anew.
+    pub fn revise(&mut self, now: Instant, revision: Revision) {
+        let removed: Vec<InstanceId> =
+            revision.removed.iter().flat_map(|&id| self.core.instances_of(id)).collect();
+        self.edit(now, &removed, |core, ticket| {
+            core.revise(now, revision, ticket);
+        });
+    }
+
+    /// A service has another number of instances.
+    pub fn scale(&mut self, now: Instant, id: ServiceId, count: u32, which: Which) {
+        let before = self.core.count(id);
+        let ending = self.core.shutting_down() || self.core.is_service_leaving(id);
+        self.edit(now, &[], |core, ticket| core.scale(now, id, count, which, ticket));
+        // Who goes without ever having had a process is gone already.
+        let after = self.core.instances_of(id).filter(|&id| !self.core.is_leaving(id)).count();
+        assert_eq!(after as u32, if ending { before } else { count }, "scaled");
+    }
+
+    fn edit(
+        &mut self,
+        now: Instant,
+        removed: &[InstanceId],
+        change: impl FnOnce(&mut Supervisor, Ticket),
+    ) {
+        assert!(now >= self.now, "time goes forward");
+        self.now = now;
+        self.tickets += 1;
+        let ended = self.core.shutting_down();
+        change(&mut self.core, Ticket(self.tickets));
+        self.actions.clear();
+        while let Some(action) = self.core.poll_action() {
+            self.actions.push(action);
+        }
+        self.core.check_invariants();
+        self.core.check_roster();
+        if self.core.shutting_down() && !ended {
+            self.shut_at = Some(now);
+        }
+        self.note_edit(removed, ended);
+        for at in 0..self.actions.len() {
+            self.audit(self.actions[at], Event::Tick, &mut None);
+        }
+        self.after(Event::Boot);
+    }
+
+    /// Who came and who goes, and who may be spawned because of it.
+    fn note_edit(&mut self, removed: &[InstanceId], ended: bool) {
+        let services = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
+        self.closure.resize(services.max(self.closure.len()), Vec::new());
+        for id in self.core.services() {
+            self.closure[id.index()] = pulled_by(&self.core, id);
+        }
+        for at in 0..self.actions.len() {
+            if let Action::Created { instance } = self.actions[at] {
+                if self.shadows.len() <= instance.index() {
+                    assert_eq!(self.shadows.len(), instance.index(), "tables grow by one");
+                    self.shadows.push(Shadow { gone: true, ..Shadow::default() });
+                }
+                assert!(self.shadows[instance.index()].gone, "a place is given away once");
+                self.shadows[instance.index()] = Shadow { held: true, ..Shadow::default() };
+            }
+            if let Action::Gone { instance } = self.actions[at] {
+                self.shadows[instance.index()].held |= self.core.is_leaving(instance);
+            }
+        }
+        for &id in removed.iter().filter(|_| !ended) {
+            self.shadows[id.index()].held = true;
+        }
+        // An edit that ends the manager has wanted them up before.
+        let ends = self.core.shutting_down() && !ended;
+        for id in self.core.instances() {
+            let instance = self.core.instance(id);
+            if self.core.is_leaving(id) {
+                assert!(!instance.wanted_up, "who leaves is not wanted up");
+                self.shadows[id.index()].held = true;
+            } else if instance.ticket.0 == self.tickets && (instance.wanted_up || ends) {
+                self.note_start(id);
+            }
+        }
+    }
+
+    /// A ladder that has changed is not counted on any more.
+    pub(super) fn audit_redefined(&mut self, id: InstanceId) {
+        assert!(!self.shadows[id.index()].gone, "nobody is defined anew");
+        if let Some(climb) = &mut self.shadows[id.index()].climb {
+            climb.other = true;
+        }
+    }
+
+    /// Nothing of it is left.
+    pub(super) fn audit_gone(&mut self, id: InstanceId) {
+        let shadow = &mut self.shadows[id.index()];
+        assert!(!std::mem::replace(&mut shadow.gone, true), "gone is said once");
+        assert!(!shadow.spawning && shadow.held, "who is gone was told to go");
+        assert!(!self.core.has(id));
+        for role in Role::ALL {
+            assert_eq!(self.process(id, role), None, "gone, with a process");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Operators who add, remove, scale and redefine services while everything goes wrong.
+
+use lar::plan::{InstanceId, Service, ServiceId, Settings};
+use lar::supervisor::edit::{Fate, Revision, Which};
+
+use crate::counts::Fault;
+use crate::random;
+use crate::world::{Happening, World};
+
+/// As many services and instances as a world has at most: its pids are few.
+const SERVICES: usize = 8;
+const INSTANCES: usize = 24;
+
+impl World<'_> {
+    /// Changes who there is. As in the loop, not before all that was asked for is answered.
+    pub fn edit(&mut self) {
+        let settings = self.books.core.settings();
+        if settings.single.is_some() || settings.runner.is_some() || !self.answers.is_empty() {
+            return;
+        }
+        let now = self.books.now;
+        let mut ids: Vec<ServiceId> = self.books.core.services().collect();
+        ids.retain(|&id| !self.books.core.is_service_leaving(id));
+        ids.sort_by_key(|&id| self.books.core.rank(id));
+        let which = if self.random.chance(50) { Which::Highest } else { Which::Oldest };
+        if let Some(&id) = ids.get(self.random.below(8) as usize).filter(|_| self.few()) {
+            let count = self.random.below(5) as u32;
+            self.counts.fault(Fault::Scaled);
+            self.books.scale(now, id, count, which);
+        } else {
+            let revision = self.revision(&ids);
+            self.books.revise(now, revision);
+        }
+        self.obey();
+    }
+
+    fn few(&self) -> bool {
+        self.books.core.instances().count() < INSTANCES
+    }
+
+    fn revision(&mut self, ids: &[ServiceId]) -> Revision {
+        let mut revision = Revision::default();
+        let few = ids.len() < SERVICES && self.few();
+        if self.random.chance(20) {
+            let plan = random::plan(&mut self.random);
+            let Settings { exit_policy, shutdown_timeout, spawn_rate, .. } = plan.settings;
+            let old = self.books.core.settings().clone();
+            let new = Settings { exit_policy, shutdown_timeout, spawn_rate, ..old };
+            revision.settings = Some(Box::new(new));
+        }
+        for &id in ids {
+            match self.random.below(10) {
+                0 => {
+                    self.counts.fault(Fault::Removed);
+                    revision.removed.push(id);
+                }
+                1 | 2 => {
+                    self.counts.fault(Fault::Redefined);
+                    let at = revision.fates.len() as u32;
+                    let fate = self.change(id, at);
+                    revision.fates.push(fate);
+                }
+                _ => revision.fates.push(Fate::Keep(id)),
+            }
+        }
+        if few && self.random.chance(60) {
+            self.counts.fault(Fault::Added);
+            self.added += 1;
+            let service = random::service(&mut self.random, revision.fates.len() as u32, false);
+            let name = format!("new{}", self.added);
+            revision.fates.push(Fate::New(Box::new(Service { name, ..service })));
+        }
+        revision
+    }
+
+    /// Another definition for a service; what runs is not left to one that it does not fit.
+    fn change(&mut self, id: ServiceId, at: u32) -> Fate {
+        let old = self.books.core.service(id).clone();
+        let new = random::service(&mut self.random, at, false);
+        let name = old.name.clone();
+        let restart = self.random.chance(50);
+        let service = match restart {
+            true => Service { name, ..new },
+            false => Service { name, kind: old.kind, processes: old.processes, ..new },
+        };
+        Fate::Change { id, service: Box::new(service), restart }
+    }
+
+    /// Who is gone has nothing coming any more: the loop sees to that, too.
+    pub fn gone(&mut self, gone: InstanceId) {
+        self.coming.retain(|(_, what)| match *what {
+            Happening::GroupGone { instance, .. }
+            | Happening::Answer { instance, .. }
+            | Happening::Spawn { instance, .. } => instance != gone,
+            _ => true,
+        });
+        self.tokens[gone.index()] = None;
+        for child in self.children.iter_mut().filter(|child| child.instance == gone) {
+            child.lost = true;
+        }
+    }
+
+    /// Makes room for who is new.
+    pub fn created(&mut self, instance: InstanceId) {
+        let size = (instance.index() + 1).max(self.tokens.len());
+        self.groups.resize(size, 0);
+        self.tokens.resize(size, None);
+    }
+}
