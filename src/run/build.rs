@@ -70,9 +70,7 @@ impl Loop {
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
         let (output, warnings) = Output::new(&plan, foreground, started);
         warnings.iter().for_each(|warning| warn!("{warning}"));
-        for (stream, fd) in output.sources() {
-            watch(&poll, fd, Source::Output(stream.0))?;
-        }
+        output.sources().try_for_each(|(id, fd)| watch(&poll, fd, Source::Output(id.0)))?;
         let (listeners, listener_of) = listen(&plan, &poll)?;
         let null = empty_input()?;
         let images = paint(&plan, &given, &output, &listeners, &listener_of, null.as_raw_fd())?;
@@ -103,6 +101,7 @@ impl Loop {
             pipes,
             edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
+            launch: super::launch::Launch::new(instances),
             reap_again: false,
             single,
             rest: Rest::NotYet,
