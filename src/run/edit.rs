@@ -37,6 +37,8 @@ pub(super) struct Kit {
 pub(super) struct Edits {
     /// What was prepared for instances that the core is about to name.
     kits: VecDeque<Kit>,
+    /// Instances that are to have a successor.
+    pub(super) renewals: VecDeque<InstanceId>,
     /// Instances that are no more, until the control server has heard of it.
     pub(super) gone: Vec<InstanceId>,
     /// Whether some instance still has pipes of a former definition.

@@ -32,6 +32,7 @@ impl Loop {
             Action::Changed(change) => self.tell(&change),
             Action::Created { instance } => self.created(instance),
             Action::Redefined { instance } => self.redefined(instance),
+            Action::Renew { instance } => self.edits.renewals.push_back(instance),
             Action::Gone { instance } => self.gone(instance),
             Action::Finish { code } => self.begin_ending(code),
         }

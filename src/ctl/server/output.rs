@@ -91,8 +91,10 @@ pub fn tail(ring: &Ring, lines: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Standing;
 
-    const WEB: Label<'static> = Label { service: "web", number: 1, several: false };
+    const WEB: Label<'static> =
+        Label { service: "web", number: 1, several: false, standing: Standing::Regular };
 
     fn lines(ring: &Ring, mut position: u64, all: bool) -> String {
         let mut out = Buffer::new(64 * 1024);

@@ -283,8 +283,10 @@ pub fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration
     let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
     match verb {
         Verb::Stop | Verb::Remove | Verb::Scale => stop.max(PATIENCE),
-        Verb::Restart | Verb::Apply => stop.saturating_add(start.max(PATIENCE)),
-        Verb::Start | Verb::Clear | Verb::Kill(_) => start.max(PATIENCE),
+        Verb::Restart | Verb::Apply | Verb::Replace | Verb::Roll => {
+            stop.saturating_add(start.max(PATIENCE))
+        }
+        Verb::Start | Verb::Clear | Verb::Kill(_) | Verb::Once => start.max(PATIENCE),
     }
 }
 
