@@ -51,8 +51,14 @@ impl Loop {
                 listener.reset();
             }
         }
+        let asked = self.supervisor.instance(instance).pid.filter(|_| role == Role::Probe);
         let spawned = match image(&self.images, instance, role) {
-            Some(image) => self.spawner.spawn(image),
+            Some(image) => {
+                if let Some(pid) = asked {
+                    image.tell_pid(pid);
+                }
+                self.spawner.spawn(image)
+            }
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
         match spawned {

@@ -121,6 +121,14 @@ impl Supervisor {
         self.settle(now);
     }
 
+    /// Notes that a service's definition has so many instances now: those that there are stay as they are.
+    pub fn note_count(&mut self, id: ServiceId, count: u32) {
+        let service = &mut self.roster.groups[id.index()].service;
+        let processes: Vec<_> = (1..=count).filter_map(|number| service.process(number)).collect();
+        service.processes = processes;
+        self.roster.recast(id);
+    }
+
     /// Stops one instance for good: its service has one fewer.
     pub fn drop_instance(&mut self, now: Instant, id: InstanceId, ticket: Ticket) {
         self.roster.sweep();
