@@ -5,6 +5,7 @@
 //! its images, pipes and files once.
 
 mod eventlog;
+mod label;
 mod output;
 mod rules;
 mod runner;
@@ -13,8 +14,8 @@ mod single;
 
 use crate::signal::Signal;
 use crate::time::Duration;
-use core::fmt;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use label::{Label, Standing};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
@@ -77,26 +78,6 @@ impl InstanceId {
     }
 }
 
-/// How an instance is called: `web`, or `web@2` when its service has several.
-#[derive(Clone, Copy)]
-pub struct Label<'a> {
-    /// The service's name.
-    pub service: &'a str,
-    /// The instance's number, from 1.
-    pub number: u32,
-    /// Whether the service has more than one.
-    pub several: bool,
-}
-
-impl fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.several {
-            true => write!(f, "{}@{}", self.service, self.number),
-            false => f.write_str(self.service),
-        }
-    }
-}
-
 /// A configured program and its rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
@@ -126,6 +107,9 @@ pub struct Service {
     pub critical: bool,
     /// Whether its end is the manager's end (exit policy `main`).
     pub main: bool,
+    /// How many of its instances a restart exchanges at a time, each for one that is ready first; 0: it stops them,
+    /// and starts them again.
+    pub rolling: u32,
     /// The signal that `ctl reload` sends.
     pub reload: Option<Signal>,
     /// How its output is treated.
@@ -153,10 +137,18 @@ impl Service {
         }
     }
 
+    /// Whether one of its processes can be exchanged for another while it runs: only if the new one answers for itself
+    /// when it is asked whether it is ready.
+    pub fn can_roll(&self) -> bool {
+        let own =
+            |process: &Process| matches!(process.ready, Some(Probe::Notify | Probe::Command(_)));
+        self.kind == Kind::Simple && self.processes.iter().all(own)
+    }
+
     /// The label of its instance `number` (from 1).
     pub fn label(&self, number: u32) -> Label<'_> {
         let several = self.processes.len() > 1 || number > 1;
-        Label { service: &self.name, number, several }
+        Label { service: &self.name, number, several, standing: Standing::Regular }
     }
 }
 
@@ -177,6 +169,7 @@ impl Default for Service {
             rules: Rules::default(),
             critical: false,
             main: false,
+            rolling: 0,
             reload: None,
             output: Output::default(),
             processes: Vec::new(),

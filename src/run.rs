@@ -12,6 +12,7 @@
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
 //! not empty, the loop does not sleep.
 
+mod beside;
 mod build;
 mod edit;
 mod launch;
@@ -169,6 +170,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
     let mut events = Events::with_capacity(EVENTS);
     loop {
         this.digest();
+        this.renew_all();
         this.control();
         if let Some(code) = this.rest.over() {
             return Ok(this.end(code));
@@ -203,6 +205,7 @@ impl Loop {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
         let listed = !self.ready.is_empty() || !self.loud.is_empty();
+        let listed = listed || !self.edits.renewals.is_empty();
         let busy = self.reap_again || listed || self.launch.busy();
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
@@ -377,10 +380,13 @@ impl Loop {
         }
     }
 
-    /// Tells the control server who is no more, before somebody else can have that number.
+    /// Tells the control server who is no more, and who has come, before somebody else can have that number.
     fn forget_gone(&mut self, server: &mut Server) {
         for gone in std::mem::take(&mut self.edits.gone) {
-            self.with_view(|view| server.forget(gone, view));
+            server.forget(&gone);
+        }
+        for come in std::mem::take(&mut self.edits.come) {
+            self.with_view(|view| server.join(come, view));
         }
     }
 

@@ -102,6 +102,7 @@ impl Play {
                 Action::Created { instance } => label(instance) + " created",
                 Action::Redefined { instance } => label(instance) + " redefined",
                 Action::Gone { instance } => label(instance) + " gone",
+                Action::Renew { instance } => label(instance) + " renew",
                 Action::Finish { code } => format!("finish {code}"),
             };
             self.log.push(format!("{} {what}", self.books.now.as_nanos() / 1_000_000));

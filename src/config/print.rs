@@ -211,6 +211,10 @@ fn stop(page: &mut Page, service: &Service) {
     steps.push(if ladder.kill { "KILL".into() } else { "never".into() });
     page.pair("stop", steps.join(" "));
     page.pair("kill-mode", name_of(&service.kill_mode, &KILL_MODES));
+    page.pair(
+        "rolling",
+        if service.rolling == 0 { "no".into() } else { service.rolling.to_string() },
+    );
     page.maybe("reload", service.reload.map(print_signal));
 }
 

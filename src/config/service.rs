@@ -112,6 +112,7 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     presets::read_rules(v, preset, service.kind, &mut service.rules);
     v.set_read(&mut service.stop, "stop", phrases::ladder);
     v.choose(&mut service.kill_mode, "kill-mode", &KILL_MODES);
+    service.rolling = v.word("rolling", rolling).unwrap_or(0);
     service.reload = v.word("reload", value::signal);
     v.set(&mut service.critical, "critical", value::boolean);
     v.set(&mut service.main, "main", value::boolean);
@@ -297,6 +298,24 @@ fn readiness(v: &mut Values, service: &mut Service) {
         service.start_timeout.get_or_insert(START_TIMEOUT);
     }
     v.set(&mut service.start_timeout, "start-timeout", phrases::optional_duration);
+    if service.rolling > 0 && service.kind == Kind::Oneshot {
+        v.wrong("rolling", "a one-shot has no instances that another one could take over from");
+    } else if service.rolling > 0 && !service.can_roll() {
+        let message = match service.processes.iter().any(|process| process.ready.is_some()) {
+            true => "this readiness is answered by the old process as well as by the new one",
+            false => "without `ready` nobody knows when the new process can take over",
+        };
+        v.wrong("rolling", message);
+        v.report.hint("`ready notify`, or `ready command …`, which is told by LAR_PID whom to ask");
+    }
+}
+
+/// How many at a time.
+fn rolling(word: &str) -> Result<u32, Wrong> {
+    match value::boolean(word) {
+        Ok(yes) => Ok(yes.into()),
+        Err(_) => value::number(word, 1, MOST_INSTANCES),
+    }
 }
 
 /// Exit policy `main` needs exactly one main service.

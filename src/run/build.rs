@@ -21,7 +21,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
+use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
 use crate::time::Instant;
 
@@ -206,7 +206,8 @@ fn paint(
             let address = listener(listeners, listener_of, instance);
             let stdio = output.stdio(instance);
             let settings = &plan.settings;
-            let sitter = Sitter { settings, service, number, process, listener: address, stdio };
+            let (run, listener) = (false, address);
+            let sitter = Sitter { settings, service, number, run, process, listener, stdio };
             let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             images.push(Some(painted.map_err(fail)?));
@@ -220,6 +221,8 @@ pub(super) struct Sitter<'a> {
     pub(super) settings: &'a Settings,
     pub(super) service: &'a Service,
     pub(super) number: u32,
+    /// Whether that is the number of a run.
+    pub(super) run: bool,
     pub(super) process: &'a Process,
     /// Where it says that it is ready, if it does.
     pub(super) listener: Option<&'a notify::Listener>,
@@ -229,8 +232,12 @@ pub(super) struct Sitter<'a> {
 
 /// The images of one instance.
 pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
-    let Sitter { settings, service, number, process, listener, stdio: (stdout, stderr) } = *sitter;
-    let extra = extra(settings, service, number, listener);
+    let Sitter { settings, service, process, stdio: (stdout, stderr), .. } = *sitter;
+    let extra = extra(sitter);
+    let mut asking = extra.clone();
+    if settings.runner.is_none() {
+        asking.push((PID.into(), NO_PID.into()));
+    }
     let stdin = if settings.single.is_some() { 0 } else { null };
     let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
     recipe.extra = &extra;
@@ -238,6 +245,7 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
         recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
     }
     let main = Image::new(given, &recipe)?;
+    recipe.extra = &asking;
     let probe = match &process.ready {
         Some(Probe::Command(argv)) => {
             (recipe.argv, recipe.executable) = (words(argv), None);
@@ -264,18 +272,19 @@ fn listener<'a>(
 }
 
 /// The variables that lar itself sets.
-fn extra(
-    settings: &Settings,
-    service: &Service,
-    number: u32,
-    listener: Option<&notify::Listener>,
-) -> Vec<(String, String)> {
+fn extra(sitter: &Sitter) -> Vec<(String, String)> {
+    let Sitter { settings, service, number, run, listener, .. } = *sitter;
     let mut extra = vec![];
     // zdaemon's program finds what zdaemon was given, and no more.
     let zdaemon = settings.runner.is_some();
     if service.setup.session == crate::plan::Session::Own && !zdaemon {
         extra.push(("LAR_SERVICE".into(), service.name.clone()));
-        extra.push(("LAR_INSTANCE".into(), number.to_string()));
+        // A run is none of the instances.
+        let instance = if run { 0 } else { number };
+        extra.push(("LAR_INSTANCE".into(), instance.to_string()));
+        if run {
+            extra.push(("LAR_RUN".into(), number.to_string()));
+        }
     }
     if let Some(Ok(address)) = listener.map(notify::Listener::address) {
         extra.push(("NOTIFY_SOCKET".into(), address));

@@ -16,8 +16,9 @@ use super::build::{Sitter, image};
 use super::token::Source;
 use super::{Images, Loop};
 use crate::check::notify;
+use crate::ctl::server::Departure;
 use crate::output::{Furniture, StreamId};
-use crate::plan::{InstanceId, Probe, Process, Service, ServiceId};
+use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
 use crate::sys::clock;
@@ -36,13 +37,29 @@ pub(super) struct Kit {
 #[derive(Default)]
 pub(super) struct Edits {
     /// What was prepared for instances that the core is about to name.
-    kits: VecDeque<Kit>,
+    pub(super) kits: VecDeque<Kit>,
+    /// Instances that are to have a successor.
+    pub(super) renewals: VecDeque<InstanceId>,
     /// Instances that are no more, until the control server has heard of it.
-    pub(super) gone: Vec<InstanceId>,
+    pub(super) gone: Vec<Departure>,
+    /// Who has come beside the instances, until the control server has heard of it.
+    pub(super) come: Vec<InstanceId>,
     /// Whether some instance still has pipes of a former definition.
     pub(super) former: bool,
     /// Services that were added and are in no file; in small letters.
     pub(super) added: BTreeSet<String>,
+}
+
+/// What is to be prepared.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) service: &'a Service,
+    pub(super) number: u32,
+    /// Whether that is the number of a run.
+    pub(super) run: bool,
+    pub(super) process: &'a Process,
+    /// For whom, if for somebody who is there already.
+    pub(super) instance: Option<InstanceId>,
 }
 
 /// How it says that it is ready.
@@ -117,7 +134,7 @@ impl Loop {
     }
 
     /// Does what the core asks for after an edit.
-    fn finish_edit(&mut self) {
+    pub(super) fn finish_edit(&mut self) {
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
@@ -131,7 +148,10 @@ impl Loop {
     ) -> Result<(), String> {
         for &(service, number, instance) in wanted {
             let prepared = match service.process(number) {
-                Some(process) => self.prepare(service, number, &process, instance),
+                Some(process) => {
+                    let process = &process;
+                    self.prepare(Wanted { service, number, run: false, process, instance })
+                }
                 None => Err("there is nothing to run".into()),
             };
             match prepared {
@@ -146,15 +166,10 @@ impl Loop {
     }
 
     /// Everything that an instance will need. What it has already, and can keep, is not made anew.
-    fn prepare(
-        &mut self,
-        service: &Service,
-        number: u32,
-        process: &Process,
-        instance: Option<InstanceId>,
-    ) -> Result<Kit, String> {
+    pub(super) fn prepare(&mut self, wanted: Wanted) -> Result<Kit, String> {
+        let Wanted { service, number, run, process, instance } = wanted;
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
-        let furniture = if keeps { None } else { Some(self.furnish(service, number, process)?) };
+        let furniture = if keeps { None } else { Some(self.furnish(wanted)?) };
         let ear = match self.ear(service, process, instance) {
             Ok(ear) => ear,
             Err(why) => {
@@ -174,7 +189,7 @@ impl Loop {
         let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
         let listener = listener.map(|(_, listener)| listener);
         let settings = self.supervisor.settings();
-        let sitter = Sitter { settings, service, number, process, listener, stdio };
+        let sitter = Sitter { settings, service, number, run, process, listener, stdio };
         match image(&self.given, &sitter, self.null.as_raw_fd()) {
             Ok(images) => Ok(Kit { service: service.name.clone(), number, images, furniture, ear }),
             Err(errno) => {
@@ -198,13 +213,9 @@ impl Loop {
     }
 
     /// The pipes of an instance, watched.
-    fn furnish(
-        &mut self,
-        service: &Service,
-        number: u32,
-        process: &Process,
-    ) -> Result<Furniture, String> {
-        let furnished = self.output.furnish(service, number, process, clock::now());
+    fn furnish(&mut self, wanted: Wanted) -> Result<Furniture, String> {
+        let Wanted { service, number, run, process, .. } = wanted;
+        let furnished = self.output.furnish(service, (number, run), process, clock::now());
         let (furniture, warnings) = furnished.map_err(|warning| warning.to_string())?;
         warnings.iter().for_each(|warning| warn!("{warning}"));
         self.pipes.resize(self.output.stream_count(), None);
@@ -274,7 +285,10 @@ impl Loop {
         self.inbox.reserve(size * 2 + 64);
         self.launch.grow(size);
         self.equip(instance);
-        info!("{}: added", self.supervisor.label(instance));
+        match self.supervisor.instance(instance).standing {
+            Standing::Regular => info!("{}: added", self.supervisor.label(instance)),
+            _ => self.edits.come.push(instance),
+        }
     }
 
     /// An instance is to run something else from its next start on.
@@ -321,6 +335,7 @@ impl Loop {
 
     /// An instance is no more.
     pub(super) fn gone(&mut self, instance: InstanceId) {
+        let departure = self.departure(instance);
         self.output.clear(instance);
         self.edits.former = true;
         self.let_go_of_former(instance);
@@ -332,8 +347,10 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
-        self.edits.gone.push(instance);
-        info!("{}: removed", self.supervisor.label(instance));
+        if departure.standing == Standing::Regular {
+            info!("{}: removed", departure.label);
+        }
+        self.edits.gone.push(departure);
     }
 
     /// Closes the pipes that an instance had by a former definition.
@@ -367,7 +384,7 @@ impl Loop {
     }
 
     /// Lets go of what nobody has taken.
-    fn discard_kits(&mut self) {
+    pub(super) fn discard_kits(&mut self) {
         while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop_front() {
             self.take_away(furniture);
             self.close_ear(ear);

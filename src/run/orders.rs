@@ -25,6 +25,20 @@ pub trait Source {
 
     /// Undoes that.
     fn forget(&self, path: &str);
+
+    /// Lets a service have so many instances from the next reading on, where it is defined.
+    fn save_count(&self, name: &str, count: u32) -> Result<Saved, String>;
+
+    /// Undoes that.
+    fn restore(&self, saved: &Saved);
+}
+
+/// A file that was changed.
+pub struct Saved {
+    /// Which.
+    pub path: String,
+    /// What it held before.
+    pub before: String,
 }
 
 fn refused(message: impl Into<String>) -> Refusal {
@@ -36,10 +50,24 @@ impl Loop {
     pub(super) fn edit(&mut self, edit: Edit, ticket: Ticket) -> Result<Done, Refusal> {
         let mut lines = Vec::new();
         match edit {
-            Edit::Scale { name, count, which } => {
+            Edit::Scale { name, count, which, save } => {
                 let gone = || refused(format!("{name} is no more"));
                 let id = self.supervisor.find(&name).ok_or_else(gone)?;
-                self.scale(id, count, which, ticket).map_err(|why| (Code::Failed, why))?;
+                let saved = if save { Some(self.save_count(&name, count)?) } else { None };
+                if let Err(why) = self.scale(id, count, which, ticket) {
+                    if let (Some(saved), Some(source)) = (&saved, &self.source) {
+                        source.restore(saved);
+                    }
+                    return Err((Code::Failed, why));
+                }
+                if let Some(saved) = saved {
+                    self.supervisor.note_count(id, count);
+                    info!("{name}: `instances {count}` is saved in {}", saved.path);
+                }
+            }
+            Edit::Once(order) => {
+                let run = Some(self.once(order, ticket)?);
+                return Ok(Done { run, ..Done::default() });
             }
             Edit::Drop(instances) => {
                 for (id, born) in instances {
@@ -65,11 +93,23 @@ impl Loop {
             let instance = self.supervisor.instance(id);
             match instance.ticket == ticket {
                 true if self.supervisor.is_leaving(id) => done.gone.push(id),
+                true if self.supervisor.renews(id) => done.renewed.push(id),
                 true if instance.wanted_up => done.up.push(id),
                 _ => {}
             }
         }
         Ok(done)
+    }
+
+    /// Keeps a number of instances in the file where the service is defined.
+    fn save_count(&self, name: &str, count: u32) -> Result<Saved, Refusal> {
+        let failed = |why: String| (Code::Failed, format!("{why}; nothing was changed"));
+        if self.edits.added.contains(&name.to_ascii_lowercase()) {
+            return Err(failed(format!("{name} is in no file: `add` without --save made it")));
+        }
+        let none = || refused("this manager was not started from a configuration file");
+        let source = self.source.as_ref().ok_or_else(none)?;
+        source.save_count(name, count).map_err(failed)
     }
 
     /// The file was changed, somebody says (SIGHUP): as `apply`, with the outcome in the event log.

@@ -33,6 +33,7 @@ impl Loop {
             Action::Changed(change) => self.tell(&change),
             Action::Created { instance } => self.created(instance),
             Action::Redefined { instance } => self.redefined(instance),
+            Action::Renew { instance } => self.edits.renewals.push_back(instance),
             Action::Gone { instance } => self.gone(instance),
             Action::Finish { code } => self.begin_ending(code),
         }
@@ -51,8 +52,14 @@ impl Loop {
                 listener.reset();
             }
         }
+        let asked = self.supervisor.instance(instance).pid.filter(|_| role == Role::Probe);
         let spawned = match image(&self.images, instance, role) {
-            Some(image) => self.spawner.spawn(image),
+            Some(image) => {
+                if let Some(pid) = asked {
+                    image.tell_pid(pid);
+                }
+                self.spawner.spawn(image)
+            }
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
         match spawned {

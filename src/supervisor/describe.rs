@@ -3,9 +3,9 @@
 use core::fmt;
 
 use crate::exit::Stage;
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, ServiceId, Standing};
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Cause, Change, Verb};
+use crate::supervisor::event::{Cause, Change, Phase, Verb};
 use crate::time::Human;
 
 /// `db: running -> backoff: exit status 1 after 3s; next try in 400ms`
@@ -42,8 +42,12 @@ impl fmt::Display for Line<'_> {
         if let (Cause::Spawned, Some(pid)) = (cause, pid) {
             write!(f, ", pid {pid}")?;
         }
+        let standing = self.supervisor.instance(instance).standing;
         match next {
             Some(next) => write!(f, "; next try in {}", Human(next)),
+            None if standing == Standing::Next && to == Phase::Failed => {
+                f.write_str("; the rolling restart is given up, what runs goes on")
+            }
             None => Ok(()),
         }
     }
@@ -63,6 +67,9 @@ impl fmt::Display for Why<'_> {
                 Verb::Remove => f.write_str("remove was ordered"),
                 Verb::Scale => f.write_str("scale was ordered"),
                 Verb::Apply => f.write_str("its configuration changed"),
+                Verb::Roll => f.write_str("a rolling restart was ordered"),
+                Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
+                Verb::Once => f.write_str("one run was ordered"),
             },
             Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
             Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),
@@ -90,6 +97,10 @@ impl fmt::Display for Why<'_> {
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),
+            Cause::Succeeds => f.write_str("is to take over"),
+            Cause::Replaced => f.write_str("its successor is ready"),
+            Cause::CalledOff => f.write_str("is not needed any more"),
+            Cause::TimeLimit => f.write_str("its time limit is over"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
     }

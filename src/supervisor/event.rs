@@ -150,6 +150,12 @@ pub enum Verb {
     Scale,
     /// Be what the configuration says now.
     Apply,
+    /// Be exchanged for another process that is ready first; as a restart if that can't be.
+    Roll,
+    /// Be stopped, and another process take its place: one of several is not stopped for good.
+    Replace,
+    /// Run once.
+    Once,
 }
 
 /// Something the core asks its caller to do. Drained to `None` before the next event.
@@ -190,6 +196,15 @@ pub enum Action {
     },
     /// An instance is to run another program from its next start on: that is to be prepared.
     Redefined {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance is to be exchanged for another process: prepare one, and call [`Supervisor::succeed`], or
+    /// [`Supervisor::no_successor`].
+    ///
+    /// [`Supervisor::succeed`]: super::Supervisor::succeed
+    /// [`Supervisor::no_successor`]: super::Supervisor::no_successor
+    Renew {
         /// Which.
         instance: InstanceId,
     },
@@ -323,6 +338,14 @@ pub enum Cause {
     Retry,
     /// The manager is ending.
     Shutdown,
+    /// It is to take over from one that runs.
+    Succeeds,
+    /// Its successor is ready.
+    Replaced,
+    /// Its successor is not needed.
+    CalledOff,
+    /// It ran for as long as it may.
+    TimeLimit,
     /// Another service, which is no more.
     Bygone,
 }

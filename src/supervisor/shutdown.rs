@@ -1,11 +1,12 @@
 //! When the manager ends, how, and with which exit code.
 
 use crate::exit::{Errno, ExitStatus, Stage};
-use crate::plan::{ExitPolicy, InstanceId, Plan, Settings};
+use crate::plan::{ExitPolicy, InstanceId, Plan, Settings, Standing};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
+use crate::supervisor::roster::Renewal;
 use crate::supervisor::state::{Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -33,6 +34,10 @@ pub(super) struct Ending {
     verdict: Option<u8>,
     /// Instances that are not at rest.
     live: i64,
+    /// The same, of those who run beside them.
+    beside: i64,
+    /// Nothing was left but them when the exit policy was asked.
+    waits: bool,
     /// Instances that have a process, or what one left behind.
     busy: i64,
 }
@@ -60,6 +65,8 @@ impl Ending {
             signal: None,
             verdict: None,
             live: 0,
+            beside: 0,
+            waits: false,
             busy: 0,
         }
     }
@@ -86,9 +93,11 @@ impl Ending {
     }
 
     /// Counts an instance in (`by` 1) or out (-1).
-    pub(super) fn count(&mut self, state: &State, by: i64) {
-        if !state.at_rest() {
-            self.live += by;
+    pub(super) fn count(&mut self, state: &State, standing: Standing, by: i64) {
+        match standing {
+            _ if state.at_rest() => {}
+            Standing::Regular => self.live += by,
+            Standing::Run | Standing::Next | Standing::Old => self.beside += by,
         }
         if state.busy() {
             self.busy += by;
@@ -107,6 +116,9 @@ impl Supervisor {
     /// An instance is at rest: does the manager end with it?
     pub(super) fn judge(&mut self, id: InstanceId) {
         let slot = &self.roster.slots[id.index()];
+        if slot.standing != Standing::Regular {
+            return self.judge_rest();
+        }
         let service = self.service(slot.service);
         // What was stopped may be started again; only zdaemon's manager has nothing else to stay for.
         if slot.state == State::Stopped && !self.ends_when_stopped() {
@@ -114,6 +126,9 @@ impl Supervisor {
         }
         let code = self.code_of(id);
         let nothing_left = self.ending.live == 0 && !self.anything_held();
+        // Who runs beside them is let finish first.
+        let waits = nothing_left && self.ending.beside > 0;
+        let nothing_left = nothing_left && self.ending.beside == 0;
         let verdict = match self.ending.policy {
             ExitPolicy::Never => None,
             ExitPolicy::Main => {
@@ -124,7 +139,25 @@ impl Supervisor {
             ExitPolicy::Critical if service.critical && code != 0 => Some(code),
             ExitPolicy::Critical | ExitPolicy::All => nothing_left.then(|| self.worst_code()),
         };
+        self.ending.waits = waits;
         self.ending.verdict = self.ending.verdict.or(verdict);
+    }
+
+    /// Somebody who ran beside the instances has ended: does the manager, which has only waited for that?
+    fn judge_rest(&mut self) {
+        if !self.ending.waits || self.ending.beside > 0 {
+            return;
+        }
+        self.ending.waits = false;
+        let bounded = [ExitPolicy::Critical, ExitPolicy::All].contains(&self.ending.policy);
+        if bounded && self.ending.live == 0 && !self.anything_held() {
+            self.ending.verdict = self.ending.verdict.or(Some(self.worst_code()));
+        }
+    }
+
+    /// Every service's own instances.
+    fn members(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.instances().filter(|id| self.roster.slots[id.index()].standing == Standing::Regular)
     }
 
     /// Whether it is zdaemon's manager, of one program.
@@ -135,7 +168,7 @@ impl Supervisor {
     /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
     /// the cause that it began with.
     fn anything_held(&self) -> bool {
-        self.instances().any(|id| {
+        self.members().any(|id| {
             let slot = &self.roster.slots[id.index()];
             slot.state == State::Stopped && slot.cause != Cause::Boot
         })
@@ -143,7 +176,7 @@ impl Supervisor {
 
     /// The first code other than 0, in the order of the file; 0 if there is none.
     fn worst_code(&self) -> u8 {
-        self.instances().map(|id| self.code_of(id)).find(|&code| code != 0).unwrap_or(0)
+        self.members().map(|id| self.code_of(id)).find(|&code| code != 0).unwrap_or(0)
     }
 
     /// The exit code that an instance at rest stands for.
@@ -192,6 +225,7 @@ impl Supervisor {
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
             self.want(id, false);
+            self.roster.slots[id.index()].renewal = Renewal::No;
         }
         for id in self.instances() {
             match self.roster.slots[id.index()].state {
@@ -274,7 +308,7 @@ impl Supervisor {
         if self.ending.policy != ExitPolicy::Main {
             return killed.into();
         }
-        let main = self.instances().filter(|&id| self.service_of(id).main);
+        let main = self.members().filter(|&id| self.service_of(id).main);
         let code = |id: InstanceId| match self.roster.slots[id.index()].state {
             state if state.process().is_some() => ExitStatus::killed(Signal::KILL).shell_code(),
             State::Exited { .. } | State::Failed => self.code_of(id),

@@ -1,7 +1,7 @@
 //! The moves between states: what `service` decides is done here, in one way each.
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Start};
+use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Standing, Start};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
@@ -109,6 +109,10 @@ impl Supervisor {
             }
         });
         self.rearm(id);
+        let standing = self.roster.slots[id.index()].standing;
+        if standing == Standing::Next && matches!(state, State::Running { .. }) {
+            self.arriving.push(id);
+        }
         let next = match state {
             State::Backoff { until } | State::Cooldown { until } => Some(until.since(now)),
             _ => None,
@@ -119,19 +123,24 @@ impl Supervisor {
         if state.at_rest() {
             self.judge(id);
         }
-        if self.roster.slots[id.index()].leaving && state.at_rest() {
+        let slot = &mut self.roster.slots[id.index()];
+        if standing != Standing::Regular && state.at_rest() {
+            (slot.leaving, slot.wanted_up) = (true, false);
+        }
+        if slot.leaving && state.at_rest() {
             self.vacating.push(id);
         }
     }
 
     /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
     /// it keeps up.
-    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
+    pub(super) fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
         let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
-        self.ending.count(&self.roster.slots[id.index()].state, -1);
-        apply(&mut self.roster.slots[id.index()]);
-        self.ending.count(&self.roster.slots[id.index()].state, 1);
+        let slot = &mut self.roster.slots[id.index()];
+        self.ending.count(&slot.state, slot.standing, -1);
+        apply(slot);
+        self.ending.count(&slot.state, slot.standing, 1);
         let share = self.share(id);
         let group = &mut self.roster.groups[service.index()];
         group.tally.replace(before.0, share);
@@ -166,9 +175,8 @@ impl Supervisor {
             if let Some(service) = self.touched.pop() {
                 self.roster.groups[service.index()].touched = false;
                 for at in 0..self.roster.groups[service.index()].links.dependents.len() {
-                    for id in
-                        self.instances_of(self.roster.groups[service.index()].links.dependents[at])
-                    {
+                    let dependent = self.roster.groups[service.index()].links.dependents[at];
+                    for id in self.all_of(dependent) {
                         if self.roster.slots[id.index()].state == State::Waiting {
                             self.start_when_free(now, id, Cause::DependenciesReady);
                         }
@@ -191,7 +199,12 @@ impl Supervisor {
 
     /// Sets the deadline anew, from the state.
     pub(super) fn rearm(&mut self, id: InstanceId) {
-        self.deadlines.set(Owner::Instance(id), self.roster.slots[id.index()].state.deadline());
+        let slot = &self.roster.slots[id.index()];
+        let deadline = match (slot.limit, slot.state) {
+            (Some(limit), State::Running { spawned, .. }) => Some(spawned + limit),
+            (_, state) => state.deadline(),
+        };
+        self.deadlines.set(Owner::Instance(id), deadline);
     }
 
     /// Starts an instance that is wanted up as soon as what it depends on allows.
@@ -241,6 +254,11 @@ impl Supervisor {
         status: Option<ExitStatus>,
     ) -> Then {
         let slot = &mut self.roster.slots[id.index()];
+        match (slot.standing, status) {
+            (Standing::Regular, _) => {}
+            (Standing::Run, Some(status)) => return Then::Leave(status),
+            (Standing::Run | Standing::Next | Standing::Old, _) => return Then::GiveUp,
+        }
         let rules = &self.roster.groups[slot.service.index()].service.rules;
         let verdict = policy::decide(rules, &mut slot.history, now, life, status, &mut self.jitter);
         let then = match verdict {
@@ -284,7 +302,10 @@ impl Supervisor {
 
     /// Stops an instance that is up as soon as nobody who depends on it is still on the way down.
     pub(super) fn stop_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        if self.roster.groups[self.roster.slots[id.index()].service.index()].blockers == 0 {
+        let slot = &self.roster.slots[id.index()];
+        // Nobody depends on who runs beside the instances.
+        let free = self.roster.groups[slot.service.index()].blockers == 0;
+        if free || slot.standing != Standing::Regular {
             self.begin_stop(now, id, Reason::Asked, cause);
         }
     }

@@ -113,6 +113,7 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         critical: random.chance(8),
         main: single || random.chance(8),
         processes: vec![process; instances],
+        rolling: random.pick(&[0, 0, 1, 2]),
         ..Service::default()
     }
 }

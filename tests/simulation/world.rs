@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
-use lar::plan::{InstanceId, Kind, Probe};
+use lar::plan::{InstanceId, Kind, Probe, Standing};
 use lar::signal::Signal;
 use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Verb};
 use lar::time::{Duration, Instant};
@@ -42,6 +42,7 @@ pub enum Happening {
     Ready { serial: u64 },
     Answer { instance: InstanceId, token: u64, ready: bool },
     Spawn { instance: InstanceId, role: Role },
+    Renew { instance: InstanceId },
     Operator,
     Stray,
     Shutdown,
@@ -76,6 +77,7 @@ impl Drop for World<'_> {
             for (at, event) in &self.told {
                 println!("{:>14} ms {event:?}", at.as_nanos() as f64 / 1e6);
             }
+            println!("asked for at last: {:#?}", self.books.actions);
         }
     }
 }
@@ -193,8 +195,10 @@ impl<'a> World<'a> {
                 Action::Changed(change) => {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
+                    self.note(change.cause);
                 }
                 Action::Created { instance } => self.created(instance),
+                Action::Renew { instance } => self.asked_to_renew(instance),
                 Action::Gone { instance } => self.gone(instance),
                 Action::Redefined { .. } | Action::Finish { .. } => {}
             }
@@ -231,6 +235,7 @@ impl<'a> World<'a> {
                 let event = self.spawn(instance, role);
                 self.tell(event);
             }
+            Happening::Renew { instance } => self.renew(instance),
             Happening::Operator => {
                 self.operate();
                 self.soon(600, Happening::Operator);
@@ -310,7 +315,8 @@ impl<'a> World<'a> {
         if self.random.chance(15) {
             status = ExitStatus::killed(Signal::SEGV);
         }
-        match (self.faults, oneshot) {
+        let run = self.books.core.instance(instance).standing == Standing::Run;
+        match (self.faults, oneshot || run) {
             (false, true) => {
                 self.soon(1000, Happening::Death { serial, status: ExitStatus::SUCCESS })
             }
@@ -452,7 +458,7 @@ impl<'a> World<'a> {
             let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
             return self.tell(Event::Forward { instance, received, signal });
         }
-        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear];
+        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear, Verb::Roll];
         let mut verb = self.random.pick(&verbs);
         if self.random.chance(15) {
             verb = Verb::Kill(self.random.pick(&ENDING));

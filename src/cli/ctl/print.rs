@@ -24,6 +24,8 @@ pub struct Printer {
     records: Vec<Fields>,
     /// The last output of what did not start.
     output: Vec<Fields>,
+    /// How a run ended.
+    pub exit: Option<u8>,
 }
 
 const STATUS: &[&str] = &[
@@ -64,6 +66,7 @@ impl Printer {
             colour: io::stdout().is_terminal() && !plain_terminal && layout == Layout::Columns,
             records: Vec::new(),
             output: Vec::new(),
+            exit: None,
         }
     }
 
@@ -74,7 +77,13 @@ impl Printer {
             let _ = writeln!(io::stderr(), "{}", change(record));
             return Ok(());
         }
+        let exit = record.number("exit").and_then(|exit| u8::try_from(exit).ok());
+        self.exit = self.exit.or(exit);
         match (self.layout, self.command) {
+            (Layout::Json, Command::Once) => self.keep(record),
+            (_, Command::Once) if record.bytes("state").is_none() => self.run(record, &mut out)?,
+            // A run ends as its program does, and says no more than that.
+            (_, Command::Once) if record.bytes("wanted").is_none() => {}
             (Layout::Json, _) if self.endless => {
                 writeln!(out, "{}", json::object(record, self.keys()))?;
             }
@@ -211,6 +220,14 @@ impl Printer {
         let only = self.only.as_ref().is_some_and(|only| only.eq_ignore_ascii_case(&name));
         if !only {
             write!(out, "[{name}] ")?;
+        }
+        piece(record, "text", out)
+    }
+
+    /// A line of a run's output.
+    fn run(&self, record: &Fields, out: &mut StdoutLock) -> io::Result<()> {
+        if let Some(lost) = record.number("lost_bytes") {
+            return writeln!(io::stderr(), "lar ctl: {lost} bytes of its output are missing here");
         }
         piece(record, "text", out)
     }

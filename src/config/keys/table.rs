@@ -92,6 +92,8 @@ keys! {
             : "the signals that end it and how long each may take; a leading time is a drain delay";
         "kill-mode" "mixed|group|process" ["mixed"] "group" Live
             : "mixed: the signals go to the main process, the last KILL to its group";
+        "rolling" "no|yes|N" ["no"] "2" Live
+            : "a restart exchanges so many of its instances at a time, each for one that is ready first; needs `ready notify` or `ready command`";
         "reload" "SIGNAL" [""] "HUP" Live
             : "what `lar ctl reload` sends";
     }

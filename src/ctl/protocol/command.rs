@@ -22,6 +22,8 @@ pub enum Takes {
     Count,
     /// A service: its name and what it is, or its lines.
     Definition,
+    /// One name; after `--`, words for its program.
+    Run,
 }
 
 macro_rules! flags {
@@ -81,6 +83,12 @@ flags! {
     DryRun "dry-run" None, None; "show what would change, and change nothing"
     /// Keep it in a file.
     Save "save" None, None; "write it to the directory that the configuration includes"
+    /// Exchange each process for one that is ready first.
+    Rolling "rolling" None, None; "exchange each process for one that is ready first"
+    /// A variable for the run.
+    Variable "env" Some('e'), Some("NAME=VALUE"); "a variable for the run; may be repeated"
+    /// How long a run may take.
+    Limit "timeout" None, Some("TIME"); "how long the run may take; then it is stopped"
     /// Send the changes of the named instances while the reply is waited for. Clients with a terminal
     /// ask.
     Progress "progress" None, None; "send changes while waiting"
@@ -138,7 +146,11 @@ const STOP: &[Flag] = &[
     Flag::ScaleDown,
     Flag::Progress,
 ];
-const SCALE: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Progress];
+const RESTART: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Rolling, Flag::Progress];
+const ONCE: &[Flag] = &[Flag::Variable, Flag::Limit, Flag::NoWait];
+const SCALE: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Save, Flag::Progress];
 const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
 const REMOVE: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::WithDependents, Flag::Force, Flag::Progress];
@@ -156,8 +168,11 @@ commands! {
     Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
     Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
-    Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so"
-    Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"
+    Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so; one instance of several is replaced"
+    Restart "restart" "NAME…" SomeNames Operate RESTART;
+        "stop if up, then start; or the other way round: --rolling"
+    Once "once" "[-e NAME=VALUE]… [--timeout TIME] NAME [-- ARG…]" Run Operate ONCE;
+        "run its program once more, beside its instances, and end as that does"
     Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
     Clear "clear" "NAME…" SomeNames Operate NONE;

@@ -43,6 +43,14 @@ pub struct Request {
     pub dry_run: bool,
     /// [`Flag::Save`].
     pub save: bool,
+    /// [`Flag::Rolling`].
+    pub rolling: bool,
+    /// [`Flag::Variable`], in their order.
+    pub variables: Vec<(String, String)>,
+    /// [`Flag::Limit`].
+    pub limit: Option<Duration>,
+    /// What `once` adds to the program's words.
+    pub arguments: Vec<String>,
     /// What `scale` sets, or adds, or takes away.
     pub count: Option<Count>,
     /// What `kill` sends.
@@ -152,6 +160,10 @@ impl Request {
             scale_down: false,
             dry_run: false,
             save: false,
+            rolling: false,
+            variables: Vec::new(),
+            limit: None,
+            arguments: Vec::new(),
             count: None,
             signal: Signal::TERM,
             level: None,
@@ -162,6 +174,8 @@ impl Request {
                 request.names.push(word);
                 // Whatever follows a new service's name is its own.
                 only_names |= command == Command::Add;
+            } else if word == "--" && command == Command::Once {
+                request.arguments.extend(words.by_ref());
             } else if word == "--" {
                 only_names = true;
             } else if !request.dashed_signal(&word) {
@@ -233,6 +247,12 @@ impl Request {
         let odd = || RequestError::Wrong(format!("{} is nothing for --{name}", Quoted(given)));
         match flag {
             Flag::Timeout => self.timeout = Some(duration(given).ok_or_else(odd)?),
+            Flag::Limit => self.limit = Some(duration(given).ok_or_else(odd)?),
+            Flag::Variable => {
+                let pair = given.split_once('=').filter(|(name, _)| !name.is_empty());
+                let (name, value) = pair.ok_or_else(odd)?;
+                self.variables.push((name.to_owned(), value.to_owned()));
+            }
             Flag::Lines => self.lines = Some(given.parse().map_err(|_| odd())?),
             _ if value.is_some() => return Err(odd()),
             Flag::NoWait => self.wait = false,
@@ -245,6 +265,7 @@ impl Request {
             Flag::ScaleDown => self.scale_down = true,
             Flag::DryRun => self.dry_run = true,
             Flag::Save => self.save = true,
+            Flag::Rolling => self.rolling = true,
         }
         Ok(())
     }
@@ -283,7 +304,14 @@ impl Request {
                     return wrong(format!("{} is no number of instances: {most}", Quoted(&word)));
                 }
             }
-            Takes::SomeNames | Takes::Signal | Takes::Definition => {}
+            Takes::Run if self.names.len() > 1 => {
+                let word = Quoted(&self.names[1]);
+                return wrong(format!(
+                    "{} takes one name; is {word} for the program? It comes after `--`",
+                    spec.name
+                ));
+            }
+            Takes::SomeNames | Takes::Signal | Takes::Definition | Takes::Run => {}
         }
         match self.names.is_empty() {
             true => wrong(format!("{} needs a name (or `all`)", spec.name)),
@@ -293,9 +321,11 @@ impl Request {
 
     /// What a client must be allowed for this.
     pub fn access(&self) -> Access {
-        match self.level {
-            Some(_) => Access::Admin,
-            None => self.command.spec().access,
+        // Words and variables of one's own may make anything of a program.
+        let own = !self.arguments.is_empty() || !self.variables.is_empty();
+        match self.level.is_some() || own {
+            true => Access::Admin,
+            false => self.command.spec().access,
         }
     }
 

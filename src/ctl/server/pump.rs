@@ -64,6 +64,13 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             peer.hang_up(view.now);
             Step::Done
         }
+        Work::Run(run) => match run.step(view, output) {
+            Step::Done => {
+                peer.work = Work::Reply(Reply::end(run.verdict()));
+                Step::Wrote
+            }
+            step => step,
+        },
         Work::Wait(waiter) => {
             if let Some(next) = &mut waiter.progress {
                 match reply::event(&waiter.targets, next, view, output) {
@@ -80,7 +87,14 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
                 return Step::Wrote;
             }
             let targets = waiter.targets.clone();
-            peer.work = Work::Reply(Reply::of(What::Status { output }, targets, outcome.into()));
+            let reply = match waiter.tail.take() {
+                Some(tail) => {
+                    let what = What::Aftermath(tail);
+                    Reply { own: true, ..Reply::of(what, targets, outcome.into()) }
+                }
+                None => Reply::of(What::Status { output }, targets, outcome.into()),
+            };
+            peer.work = Work::Reply(reply);
             Step::Wrote
         }
     }

@@ -68,6 +68,7 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
         What::Lines if *own => piece(*at, pieces, out),
+        What::Aftermath(tail) if *own => tail.line(out),
         What::Lines => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
@@ -107,6 +108,7 @@ fn instance(
     let service = service_of(id);
     match what {
         What::Status { output } => status_and_output(id, at, *output, view, out),
+        What::Aftermath(_) => status_and_output(id, at, true, view, out),
         What::Why => match view.journal.of(id).nth(at as usize) {
             Some(entry) => told(change(entry, view, out), Some(at + 1)),
             // After its history comes what it is now.
@@ -304,7 +306,11 @@ pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -
     while *next < view.journal.next() {
         let entry = view.journal.get(*next);
         // What is not there any more is about somebody who is no more.
-        if let Some(entry) = entry.filter(|entry| targets.contains(entry.change.instance)) {
+        let meant = |id| {
+            let peer = || view.supervisor.instance(id).peer;
+            targets.contains(id) || peer().is_some_and(|peer| targets.contains(peer))
+        };
+        if let Some(entry) = entry.filter(|entry| meant(entry.change.instance)) {
             let fit = change(entry, view, out);
             *next += u64::from(fit);
             return Step::wrote(fit);

@@ -1,13 +1,14 @@
 //! What is being done for a client between its request and the last line of its reply.
 
 use super::names::Targets;
+use super::once::{Run, Tail};
 use super::reply::in_pieces;
 use super::verbs::Refusal;
 use super::wait::Waiter;
 use crate::ctl::protocol::record::Buffer;
 use crate::plan::InstanceId;
 use crate::supervisor::Ticket;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// The state of a client's current request.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Work {
     Text(Text),
     /// Instances are on their way to what was asked for.
     Wait(Waiter),
+    /// A run is waited for, and its output passed on.
+    Run(Run),
 }
 
 /// What is kept of a request that the loop sees to.
@@ -38,6 +41,8 @@ pub struct Ordered {
     pub progress: bool,
     /// The number of its orders.
     pub ticket: Ticket,
+    /// When it was asked for.
+    pub begun: Instant,
 }
 
 /// A text that is sent as it is, and how much of it is on its way.
@@ -144,6 +149,8 @@ pub enum What {
         /// Whether output follows those that failed.
         output: bool,
     },
+    /// The last output of somebody who is no more, then as `Status`.
+    Aftermath(Tail),
     /// The latest changes of each instance.
     Why,
     /// One record of each service of which an instance is meant.
