@@ -16,6 +16,7 @@ pub mod describe;
 pub mod edit;
 pub mod event;
 pub mod journal;
+mod kinds;
 mod order;
 pub mod pids;
 pub mod policy;
@@ -35,7 +36,7 @@ use crate::plan::{
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
-pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
+pub use event::{Action, Cause, Change, Event, Parting, Phase, Role, SignalTarget, Ticket, Verb};
 use pids::Pids;
 use policy::Jitter;
 pub use roster::Ids;

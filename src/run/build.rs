@@ -86,7 +86,7 @@ impl Loop {
         let this = Loop {
             // One answer to each action of an event, and what the control server adds.
             inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
-            journal: Journal::new(instances),
+            journal: Journal::new(&supervisor),
             supervisor,
             poll,
             signals,

@@ -20,6 +20,7 @@ use crate::output::{Furniture, StreamId};
 use crate::plan::{InstanceId, Probe, Process, Service, ServiceId};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
+use crate::supervisor::journal::News;
 use crate::sys::clock;
 
 /// Everything for one instance, before the core has named it.
@@ -268,17 +269,18 @@ impl Loop {
         self.images.resize_with(size, || None);
         self.listener_of.resize(size, None);
         self.probes.grow(size);
-        self.journal.grow(size);
-        self.journal.forget(instance);
+        self.journal.enlist(&self.supervisor, instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
         self.equip(instance);
+        self.record(instance, News::Created);
         info!("{}: added", self.supervisor.label(instance));
     }
 
     /// An instance is to run something else from its next start on.
     pub(super) fn redefined(&mut self, instance: InstanceId) {
         self.equip(instance);
+        self.record(instance, News::Updated);
         info!("{}: has another configuration", self.supervisor.label(instance));
     }
 
@@ -331,6 +333,7 @@ impl Loop {
             *place = None;
         }
         self.edits.gone.push(instance);
+        self.record(instance, News::Removed);
         info!("{}: removed", self.supervisor.label(instance));
     }
 

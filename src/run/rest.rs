@@ -203,7 +203,7 @@ impl Loop {
             return "no services".into();
         };
         let (label, instance) = (self.supervisor.label(id), self.supervisor.instance(id));
-        let why = self.supervisor.describe_cause(id, instance.cause);
+        let why = self.supervisor.describe_cause(Some(id), instance.cause);
         format!("{label} is {}: {why}", instance.phase.word())
     }
 }

@@ -2,7 +2,7 @@
 //! and what it says has happened ([`Change`]).
 
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, Kinds, ServiceId};
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 
@@ -290,6 +290,21 @@ pub struct Change {
     pub pid: Option<Pid>,
     /// How long until the next try, in `backoff` and `cooldown`.
     pub next: Option<Duration>,
+    /// Its main process, if that has just ended.
+    pub parting: Option<Parting>,
+    /// What happened with it.
+    pub kinds: Kinds,
+}
+
+/// A main process that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parting {
+    /// What its process id was.
+    pub pid: Pid,
+    /// How it ended; `None` if it never became its program.
+    pub status: Option<ExitStatus>,
+    /// From its spawn to its end.
+    pub life: Duration,
 }
 
 /// Why an instance changed.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, Plan, Process, Service, ServiceId};
-use crate::supervisor::event::{Cause, Ticket};
+use crate::supervisor::event::{Cause, Parting, Ticket};
 use crate::supervisor::order::Links;
 use crate::supervisor::policy::History;
 use crate::supervisor::state::State;
@@ -49,6 +49,8 @@ pub(super) struct Slot {
     pub(super) ticket: Ticket,
     pub(super) forced: bool,
     pub(super) cause: Cause,
+    /// Its main process, from its end until that is told.
+    pub(super) parting: Option<Parting>,
 }
 
 /// One service: its instances, and what they add up to.
@@ -230,6 +232,7 @@ impl Roster {
             ticket: Ticket::default(),
             forced: false,
             cause: Cause::Boot,
+            parting: None,
         };
         match self.free_slots.pop() {
             Some(id) => {

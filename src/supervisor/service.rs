@@ -5,7 +5,7 @@ use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{InstanceId, Kind, Probe, Restart};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
+use crate::supervisor::event::{Action, Cause, Parting, Role, SignalTarget, Ticket, Verb};
 use crate::supervisor::state::{Asking, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -125,6 +125,10 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed => return,
         };
+        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
+            let life = now.since(spawned);
+            self.roster.slots[id.index()].parting = Some(Parting { pid, status, life });
+        }
         self.cancel_probe(id);
         if wanted_up {
             self.restart_companions(now, self.roster.slots[id.index()].service);

@@ -440,7 +440,7 @@ impl Books {
     }
 
     fn audit_change(&mut self, change: Change, event: Event) {
-        let Change { instance: id, from, to, cause, pid, next, at } = change;
+        let Change { instance: id, from, to, cause, pid, next, at, .. } = change;
         let label = self.core.label(id).to_string();
         let drain = self.service(id).stop.drain;
         let asked = self.service(id).kind == Kind::Simple && self.probe(id).is_some();
