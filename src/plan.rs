@@ -5,6 +5,7 @@
 //! its images, pipes and files once.
 
 mod eventlog;
+mod hook;
 mod kinds;
 mod output;
 mod rules;
@@ -16,6 +17,7 @@ use crate::signal::Signal;
 use crate::time::Duration;
 use core::fmt;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use hook::Hook;
 pub use kinds::{EventKind, Kinds, Whom};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
@@ -32,6 +34,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// Where lar's own log goes (`<eventlog>`).
     pub event_log: EventLog,
+    /// What is run when something happens (`<on EVENT>`).
+    pub hooks: Vec<Hook>,
 }
 
 impl Plan {
@@ -122,6 +126,8 @@ pub struct Service {
     pub stop: Ladder,
     /// Who gets the stop signals.
     pub kill_mode: KillMode,
+    /// Whether it runs on when the manager ends.
+    pub leave: bool,
     /// What happens when it dies.
     pub rules: Rules,
     /// Whether its failure ends the manager (exit policy `critical`).
@@ -176,6 +182,7 @@ impl Default for Service {
             start_timeout: None,
             stop: Ladder::default(),
             kill_mode: KillMode::Mixed,
+            leave: false,
             rules: Rules::default(),
             critical: false,
             main: false,

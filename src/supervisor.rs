@@ -15,6 +15,8 @@ pub mod deadlines;
 pub mod describe;
 pub mod edit;
 pub mod event;
+pub mod explain;
+pub mod hooks;
 pub mod journal;
 mod kinds;
 mod order;
@@ -348,6 +350,11 @@ impl Supervisor {
         self.roster.groups[id.index()].links.rank
     }
 
+    /// Whether the manager ends without it, and lets it run on.
+    pub fn is_left(&self, id: InstanceId) -> bool {
+        self.roster.slots[id.index()].left
+    }
+
     /// Whether the manager is ending.
     pub fn shutting_down(&self) -> bool {
         self.ending.begun()
@@ -411,7 +418,8 @@ impl Supervisor {
     fn share(&self, id: InstanceId) -> Tally {
         let slot = &self.roster.slots[id.index()];
         let kind: Kind = self.service(slot.service).kind;
-        Tally::of(kind, slot.wanted_up, &slot.state)
+        let tally = Tally::of(kind, slot.wanted_up, &slot.state);
+        if slot.left { Tally { busy: 0, ..tally } } else { tally }
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every

@@ -146,6 +146,9 @@ impl Loop {
         let (now, wall) = (clock::now(), clock::wall().since_epoch());
         let at = if let News::Changed(change) = &news { change.at } else { now };
         self.journal.record(&self.supervisor, instance, news, at, wall);
+        if let Some(entry) = self.journal.latest() {
+            self.hooks.offer(entry);
+        }
     }
 }
 

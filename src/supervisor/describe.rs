@@ -90,6 +90,7 @@ impl fmt::Display for Why<'_> {
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),
+            Cause::Left => f.write_str("the manager ends; it runs on without it"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
     }

@@ -338,6 +338,8 @@ pub enum Cause {
     Retry,
     /// The manager is ending.
     Shutdown,
+    /// The manager is ending, and leaves it running.
+    Left,
     /// Another service, which is no more.
     Bygone,
 }

@@ -44,8 +44,6 @@ pub enum News {
     Removed,
     /// Its main process was sent a signal.
     Signalled(Pid, Signal),
-    /// The manager ends, and its main process runs on.
-    Left(Pid),
 }
 
 /// One remembered event.
@@ -77,9 +75,7 @@ impl Entry {
     pub fn change(&self) -> Option<&Change> {
         match &self.news {
             News::Changed(change) => Some(change),
-            News::Created | News::Updated | News::Removed | News::Signalled(..) | News::Left(_) => {
-                None
-            }
+            News::Created | News::Updated | News::Removed | News::Signalled(..) => None,
         }
     }
 
@@ -91,7 +87,6 @@ impl Entry {
             News::Updated => Kinds::of(EventKind::Updated),
             News::Removed => Kinds::of(EventKind::Removed),
             News::Signalled(..) => Kinds::of(EventKind::Signalled),
-            News::Left(_) => Kinds::of(EventKind::Left),
         }
     }
 }
@@ -197,6 +192,11 @@ impl Journal {
                 change.cause.forget(gone);
             }
         }
+    }
+
+    /// The event that was remembered last.
+    pub fn latest(&self) -> Option<&Entry> {
+        self.get(self.next.checked_sub(1)?)
     }
 
     /// The number that the next event will get.

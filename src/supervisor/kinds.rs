@@ -19,7 +19,7 @@ pub(super) fn of(
     let again =
         matches!(cause, Cause::Operator(Verb::Restart | Verb::Apply) | Cause::RestartWith(_));
     let cooldown = entered && matches!(after, State::Cooldown { .. });
-    Kinds::NONE
+    let kinds = Kinds::NONE
         .with_if(cause == Cause::Spawned, EventKind::Spawned)
         .with_if(parting.is_some(), EventKind::Exited)
         .with_if((parting.is_some() || clearing(before)) && !clearing(after), EventKind::Reaped)
@@ -27,7 +27,9 @@ pub(super) fn of(
         .with_if(cooldown || gave_up && flapped, EventKind::Flapping)
         .with_if(gave_up, EventKind::GaveUp)
         .with_if(entered && again && after.phase() == Phase::Stopping, EventKind::Restarting)
-        .with_if(entered, entry(after.phase()))
+        .with_if(cause == Cause::Left, EventKind::Left);
+    // What goes on in the same state, as with KILL at the end, is of that state's kind if of no other.
+    kinds.with_if(entered || kinds == Kinds::NONE, entry(after.phase()))
 }
 
 /// The kind of being in a state from now on.

@@ -37,6 +37,8 @@ pub(super) struct Slot {
     /// What it runs, if the plan did not ask for it.
     pub(super) process: Option<Rc<Process>>,
     pub(super) wanted_up: bool,
+    /// Whether the manager ends without it: it counts for nobody any more.
+    pub(super) left: bool,
     pub(super) state: State,
     /// Since when it is in this phase.
     pub(super) since: Instant,
@@ -222,6 +224,7 @@ impl Roster {
             leaving: false,
             process,
             wanted_up: false,
+            left: false,
             state: State::Stopped,
             since: Instant::ZERO,
             history: History::new(&self.groups[service.index()].service.rules),

@@ -333,7 +333,7 @@ impl Supervisor {
 
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        self.want(id, false);
+        self.change(id, |slot| (slot.wanted_up, slot.left) = (false, false));
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
             State::Spawning => {} // `spawned` will see to it

@@ -130,12 +130,12 @@ impl Supervisor {
 
     /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
     /// it keeps up.
-    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
+    pub(super) fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
         let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
-        self.ending.count(&self.roster.slots[id.index()].state, -1);
+        self.ending.count(&self.roster.slots[id.index()], -1);
         apply(&mut self.roster.slots[id.index()]);
-        self.ending.count(&self.roster.slots[id.index()].state, 1);
+        self.ending.count(&self.roster.slots[id.index()], 1);
         let share = self.share(id);
         let group = &mut self.roster.groups[service.index()];
         group.tally.replace(before.0, share);
@@ -183,7 +183,7 @@ impl Supervisor {
                 for id in self.instances_of(service) {
                     let slot = &self.roster.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
-                    if up && !slot.wanted_up {
+                    if up && !slot.wanted_up && !slot.left {
                         self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }

@@ -279,7 +279,8 @@ impl Printer {
                 let detail = detail.map(|detail| format!(": {detail}"));
                 let state = self.paint(&text("state"));
                 let tail = [pid, detail].map(Option::unwrap_or_default).concat();
-                format!("{}: {state}{tail}", text("name"))
+                let advice = record.text("advice").map(|it| format!("\n  {}", printable(it)));
+                format!("{}: {state}{tail}{}", text("name"), advice.unwrap_or_default())
             }
         }
     }

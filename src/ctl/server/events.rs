@@ -130,7 +130,6 @@ pub fn event(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
             let record = record.field("pid", pid).field("signal", signal);
             record.field("cause", format_args!("{signal} was sent"))
         }
-        News::Left(pid) => record.field("pid", pid).field("cause", "runs on without lar"),
     }
     .finish()
 }

@@ -6,7 +6,7 @@ use super::events;
 use super::output;
 use super::view::View;
 use super::work::{Reply, What};
-use crate::ctl::protocol::record::Buffer;
+use crate::ctl::protocol::record::{Buffer, Record};
 use crate::ctl::protocol::request::level_word;
 use crate::plan::{InstanceId, Kind, Service, ServiceId};
 use crate::supervisor::Phase;
@@ -108,7 +108,7 @@ fn instance(
         What::Why => match view.journal.of(id).nth(at as usize) {
             Some(entry) => told(events::event(entry, view, out), Some(at + 1)),
             // After its history comes what it is now.
-            None => told(status(id, view, out), None),
+            None => told(explained(id, view, out), None),
         },
         What::Pid => {
             let pid = view.supervisor.instance(id).pid;
@@ -158,6 +158,20 @@ pub fn millis(duration: Duration) -> u128 {
 
 /// The record of one instance. Fields without a value are left out.
 fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
+    state(id, view, out).finish()
+}
+
+/// The same, with what to make of it.
+fn explained(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
+    let record = state(id, view, out);
+    let rests = view.supervisor.rests(id);
+    let record = record.field("deaths", view.supervisor.instance(id).deaths);
+    let record = record.maybe("rests", rests.map(|(rests, _)| rests));
+    let record = record.maybe("rests_max", rests.and_then(|(_, most)| most));
+    record.maybe("advice", view.supervisor.advice(id, view.now)).finish()
+}
+
+fn state<'a>(id: InstanceId, view: &View, out: &'a mut Buffer) -> Record<'a> {
     let supervisor = view.supervisor;
     let instance = supervisor.instance(id);
     let service = supervisor.service(instance.service);
@@ -176,7 +190,7 @@ fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
     let next = instance.next.map(|next| millis(next.since(view.now)));
     let record = record.maybe("next_ms", next).maybe("last_exit", instance.last_exit);
     let record = record.maybe("text", Some(text).filter(|text| !text.is_empty()));
-    record.field("cause", cause).finish()
+    record.field("cause", cause)
 }
 
 fn yes_no(yes: bool) -> &'static str {
