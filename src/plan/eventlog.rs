@@ -1,4 +1,4 @@
-//! Where lar's own log goes: data only.
+//! Where lar's own log goes, and how much of it.
 
 use super::Rotate;
 

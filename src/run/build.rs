@@ -102,6 +102,7 @@ impl Loop {
             pipes,
             edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
+            launch: super::launch::Launch::new(instances),
             reap_again: false,
             single,
             rest: Rest::NotYet,
@@ -157,9 +158,7 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
 fn capture(plan: &Plan, foreground: bool, now: Instant, poll: &Poll) -> Result<Output, StartError> {
     let (output, warnings) = Output::new(plan, foreground, now);
     warnings.iter().for_each(|warning| warn!("{warning}"));
-    for (stream, fd) in output.sources() {
-        watch(poll, fd, Source::Output(stream.0))?;
-    }
+    output.sources().try_for_each(|(id, fd)| watch(poll, fd, Source::Output(id.0)))?;
     Ok(output)
 }
 

@@ -152,7 +152,7 @@ fn tell(image: &mut Image, hook: &Hook, entry: &Entry, core: &Supervisor, journa
     }
     set("LAR_EVENTS", format_args!("{kinds}"));
     set("LAR_SEQ", format_args!("{}", entry.seq));
-    set("LAR_TIME_MS", format_args!("{}", entry.wall.as_millis()));
+    set("LAR_TIME_MS", format_args!("{}", entry.wall.since_epoch().as_millis()));
     set("LAR_NAME", format_args!("{}", entry.label()));
     set("LAR_SERVICE", format_args!("{}", entry.name.service));
     if let Some((group, _)) = entry.name.service.split_once(':') {
@@ -176,7 +176,9 @@ fn tell(image: &mut Image, hook: &Hook, entry: &Entry, core: &Supervisor, journa
                         }
                     }
                 }
-                set("LAR_LIFE_MS", format_args!("{}", parting.life.as_millis()));
+            }
+            if let Some(life) = change.life() {
+                set("LAR_LIFE_MS", format_args!("{}", life.as_millis()));
             }
             if let Some(next) = change.next {
                 set("LAR_NEXT_MS", format_args!("{}", next.as_millis()));

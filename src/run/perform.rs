@@ -23,6 +23,7 @@ impl Loop {
     /// One action. What it leads to is queued for the core, never told it from here.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
+            Action::Spawn { instance, role } if !self.launch.now(instance, role) => {}
             Action::Spawn { instance, role } => {
                 let event = self.spawn(instance, role);
                 self.inbox.push_back(event);
@@ -39,7 +40,7 @@ impl Loop {
     }
 
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
-    fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
+    pub(super) fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
             if self.edits.former {
                 self.let_go_of_former(instance);
@@ -143,7 +144,7 @@ impl Loop {
 
     /// Notes what has happened, for those who ask or listen.
     pub(super) fn record(&mut self, instance: InstanceId, news: News) {
-        let (now, wall) = (clock::now(), clock::wall().since_epoch());
+        let (now, wall) = (clock::now(), clock::wall());
         let at = if let News::Changed(change) = &news { change.at } else { now };
         self.journal.record(&self.supervisor, instance, news, at, wall);
         if let Some(entry) = self.journal.latest() {

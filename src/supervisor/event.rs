@@ -296,6 +296,13 @@ pub struct Change {
     pub kinds: Kinds,
 }
 
+impl Change {
+    /// How long the main process lived that has just ended.
+    pub fn life(&self) -> Option<Duration> {
+        self.parting.map(|parting| self.at.since(parting.spawned))
+    }
+}
+
 /// A main process that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parting {
@@ -303,8 +310,8 @@ pub struct Parting {
     pub pid: Pid,
     /// How it ended; `None` if it never became its program.
     pub status: Option<ExitStatus>,
-    /// From its spawn to its end.
-    pub life: Duration,
+    /// When it was spawned.
+    pub spawned: Instant,
 }
 
 /// Why an instance changed.

@@ -262,12 +262,12 @@ mod tests {
     use super::*;
     use crate::plan::{EventKind, InstanceId, Whom};
     use crate::supervisor::journal::{Name, News};
-    use crate::time::Duration;
+    use crate::time::{Duration, Wall};
     use std::rc::Rc;
 
     fn entry(seq: u64, service: &str, news: News) -> Entry {
         let name = Rc::new(Name { service: service.into(), number: 1 });
-        let (at, wall, several) = (Instant::ZERO, Duration::ZERO, false);
+        let (at, wall, several) = (Instant::ZERO, Wall(0), false);
         Entry { seq, at, wall, instance: InstanceId(0), name, several, news }
     }
 

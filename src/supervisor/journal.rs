@@ -12,7 +12,7 @@ use super::event::Change;
 use crate::exit::Pid;
 use crate::plan::{EventKind, InstanceId, Kinds, Label, ServiceId};
 use crate::signal::Signal;
-use crate::time::{Duration, Instant};
+use crate::time::{Instant, Wall};
 
 /// How many changes of each instance are kept. A crash and its restart are four, so `why` shows
 /// the latest two; the memory of 10 000 instances stays below 20 MB.
@@ -53,8 +53,8 @@ pub struct Entry {
     pub seq: u64,
     /// When it was.
     pub at: Instant,
-    /// The same by the wall clock, since the epoch. For display only.
-    pub wall: Duration,
+    /// The same by the wall clock. For display only.
+    pub wall: Wall,
     /// Whom it is about.
     pub instance: InstanceId,
     /// What that one is called.
@@ -125,7 +125,7 @@ impl Journal {
         instance: InstanceId,
         news: News,
         at: Instant,
-        wall: Duration,
+        wall: Wall,
     ) {
         let index = instance.index();
         let Some(Some(name)) = self.names.get(index) else { return };
@@ -222,6 +222,12 @@ mod tests {
     use super::*;
     use crate::plan::{Plan, Process, Service};
 
+    #[test]
+    fn an_entry_stays_small_for_each_instance_has_ten() {
+        let size = size_of::<Option<Entry>>();
+        assert!(size <= 152, "{size}");
+    }
+
     fn supervisor() -> Supervisor {
         let process = Process { argv: vec!["/bin/it".into()], ..Process::default() };
         let (name, processes) = ("web".to_owned(), vec![process; 2]);
@@ -245,7 +251,7 @@ mod tests {
 
     fn note(journal: &mut Journal, core: &Supervisor, instance: u32, at: u64) {
         let id = InstanceId(instance);
-        journal.record(core, id, change(at), Instant::from_nanos(at), Duration::ZERO);
+        journal.record(core, id, change(at), Instant::from_nanos(at), Wall(0));
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
         (0..20).for_each(|at| note(&mut journal, &core, 0, at));
         note(&mut journal, &core, 1, 99);
         let signalled = News::Signalled(Pid(7), Signal::TERM);
-        journal.record(&core, InstanceId(1), signalled, Instant::ZERO, Duration::ZERO);
+        journal.record(&core, InstanceId(1), signalled, Instant::ZERO, Wall(0));
         let nanos = |id| -> Vec<u64> {
             journal.of(InstanceId(id)).map(|entry| entry.at.as_nanos()).collect()
         };

@@ -57,8 +57,8 @@ mod tests {
     const RUNS: State = State::Running { pid: Pid(7), spawned: Instant::ZERO };
 
     fn kinds(before: &State, after: &State, cause: Cause, ended: bool) -> String {
-        let (status, life) = (Some(ExitStatus::Code(1)), Duration::from_secs(1));
-        let parting = ended.then_some(Parting { pid: Pid(7), status, life });
+        let (status, spawned) = (Some(ExitStatus::Code(1)), Instant::ZERO);
+        let parting = ended.then_some(Parting { pid: Pid(7), status, spawned });
         of(before, after, cause, parting, false).to_string()
     }
 

@@ -126,8 +126,7 @@ impl Supervisor {
             | State::Failed => return,
         };
         if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
-            let life = now.since(spawned);
-            self.roster.slots[id.index()].parting = Some(Parting { pid, status, life });
+            self.roster.slots[id.index()].parting = Some(Parting { pid, status, spawned });
         }
         self.cancel_probe(id);
         if wanted_up {

@@ -16,7 +16,7 @@ use lar::plan::{InstanceId, Level, Plan, Process, Service, ServiceId, Settings};
 use lar::signal::Signal;
 use lar::supervisor::journal::{Journal, News};
 use lar::supervisor::{Action, Event, Role, SignalTarget, Supervisor};
-use lar::time::{Duration, Instant};
+use lar::time::{Duration, Instant, Wall};
 use lar::transcript::ring::Ring;
 use mio::{Events, Poll, Token};
 
@@ -128,7 +128,7 @@ impl World {
                     }
                     Action::Changed(change) => {
                         let (news, wall) =
-                            (News::Changed(change), Duration::from_secs(1_767_225_600));
+                            (News::Changed(change), Wall(1_767_225_600 * 1_000_000_000));
                         let core = &self.supervisor;
                         self.journal.record(core, change.instance, news, change.at, wall);
                     }

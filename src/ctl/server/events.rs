@@ -106,7 +106,7 @@ pub fn progress(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer
 /// The record of one event: of `events`, `why`, and of progress.
 pub fn event(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
     let record = out.record().field("seq", entry.seq).field("event", entry.kinds());
-    let record = record.field("time_ms", millis(entry.wall));
+    let record = record.field("time_ms", millis(entry.wall.since_epoch()));
     let record = record.field("ago_ms", millis(view.now.since(entry.at)));
     let record = record.field("name", entry.label());
     let supervisor = view.supervisor;
@@ -116,7 +116,7 @@ pub fn event(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
             let parting = change.parting;
             let pid = change.pid.or(parting.map(|parting| parting.pid));
             let record = ended(record.maybe("pid", pid), parting.and_then(|it| it.status));
-            let record = record.maybe("life_ms", parting.map(|parting| millis(parting.life)));
+            let record = record.maybe("life_ms", change.life().map(millis));
             let record = record.maybe("next_ms", change.next.map(millis));
             // Of somebody who is no more nothing can be looked up.
             let instance = Some(entry.instance);
