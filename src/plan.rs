@@ -5,6 +5,8 @@
 //! its images, pipes and files once.
 
 mod eventlog;
+mod hook;
+mod kinds;
 mod label;
 mod output;
 mod rules;
@@ -15,6 +17,8 @@ mod single;
 use crate::signal::Signal;
 use crate::time::Duration;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use hook::Hook;
+pub use kinds::{EventKind, Kinds, Whom};
 pub use label::{Label, Standing};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
@@ -31,6 +35,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// Where lar's own log goes (`<eventlog>`).
     pub event_log: EventLog,
+    /// What is run when something happens (`<on EVENT>`).
+    pub hooks: Vec<Hook>,
 }
 
 impl Plan {
@@ -101,6 +107,8 @@ pub struct Service {
     pub stop: Ladder,
     /// Who gets the stop signals.
     pub kill_mode: KillMode,
+    /// Whether it runs on when the manager ends.
+    pub leave: bool,
     /// What happens when it dies.
     pub rules: Rules,
     /// Whether its failure ends the manager (exit policy `critical`).
@@ -166,6 +174,7 @@ impl Default for Service {
             start_timeout: None,
             stop: Ladder::default(),
             kill_mode: KillMode::Mixed,
+            leave: false,
             rules: Rules::default(),
             critical: false,
             main: false,

@@ -15,6 +15,7 @@
 mod beside;
 mod build;
 mod edit;
+mod hooks;
 mod launch;
 pub mod orders;
 mod perform;
@@ -40,6 +41,7 @@ use crate::ctl::server::{Done, Order, Refusal, Server, View};
 use crate::exit::{Code, Pid};
 use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
+use crate::supervisor::hooks::Hooks;
 use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::clock;
@@ -116,6 +118,7 @@ struct Loop {
     listener_of: Vec<Option<u32>>,
     server: Option<Server>,
     journal: Journal,
+    hooks: Hooks<Image>,
     /// Each stream's pipe, if there is such a stream, and whether epoll watches it.
     pipes: Vec<Option<(RawFd, bool)>>,
     /// Streams to be read in the next turn.
@@ -172,6 +175,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
         this.digest();
         this.renew_all();
         this.control();
+        this.run_hooks();
         if let Some(code) = this.rest.over() {
             return Ok(this.end(code));
         }
@@ -215,6 +219,7 @@ impl Loop {
             self.output.next_deadline(),
             serving.and_then(Server::next_deadline),
             self.rest.deadline(),
+            self.hooks.next_deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|at| at.since(now))
     }
@@ -328,6 +333,7 @@ impl Loop {
             }
             self.report_output();
         }
+        self.hurry_hooks(now);
         self.go_on_ending(now);
     }
 
@@ -437,7 +443,9 @@ impl Loop {
                 None => {
                     let main = |id| self.supervisor.service(id).main;
                     let main = self.supervisor.services().any(main);
-                    settings_lines(self.supervisor.settings(), self.level, main)
+                    let mut lines = settings_lines(self.supervisor.settings(), self.level, main);
+                    lines.extend(self.hooks.rules().flat_map(print::hook));
+                    lines
                 }
             },
             started: self.started,

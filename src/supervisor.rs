@@ -16,7 +16,10 @@ pub mod deadlines;
 pub mod describe;
 pub mod edit;
 pub mod event;
+pub mod explain;
+pub mod hooks;
 pub mod journal;
+mod kinds;
 mod order;
 pub mod pids;
 pub mod policy;
@@ -36,7 +39,7 @@ use crate::plan::{
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
-pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
+pub use event::{Action, Cause, Change, Event, Parting, Phase, Role, SignalTarget, Ticket, Verb};
 use pids::Pids;
 use policy::Jitter;
 pub use roster::Ids;
@@ -366,6 +369,11 @@ impl Supervisor {
         self.roster.groups[id.index()].links.rank
     }
 
+    /// Whether the manager ends without it, and lets it run on.
+    pub fn is_left(&self, id: InstanceId) -> bool {
+        self.roster.slots[id.index()].left
+    }
+
     /// Whether the manager is ending.
     pub fn shutting_down(&self) -> bool {
         self.ending.begun()
@@ -430,10 +438,11 @@ impl Supervisor {
     fn share(&self, id: InstanceId) -> Tally {
         let slot = &self.roster.slots[id.index()];
         let kind: Kind = self.service(slot.service).kind;
-        match slot.standing {
+        let tally = match slot.standing {
             Standing::Regular => Tally::of(kind, slot.wanted_up, &slot.state),
             _ => Tally::beside(slot.wanted_up, &slot.state),
-        }
+        };
+        if slot.left { Tally { busy: 0, ..tally } } else { tally }
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every

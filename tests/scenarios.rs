@@ -7,6 +7,10 @@
 mod books;
 #[path = "scenarios/ending.rs"]
 mod ending;
+#[path = "scenarios/flapping.rs"]
+mod flapping;
+#[path = "scenarios/leaving.rs"]
+mod leaving;
 #[path = "scenarios/orders.rs"]
 mod orders;
 #[path = "scenarios/starting.rs"]

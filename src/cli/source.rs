@@ -208,6 +208,10 @@ impl World for With<'_> {
         self.machine.confined_to()
     }
 
+    fn is_pid1(&self) -> bool {
+        self.machine.is_pid1()
+    }
+
     fn program(&self, path: &str) -> Program {
         self.machine.program(path)
     }

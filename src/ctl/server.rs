@@ -12,6 +12,7 @@
 
 mod access;
 mod change;
+mod events;
 pub mod linked;
 pub mod listen;
 mod names;

@@ -104,7 +104,7 @@ impl Loop {
         let instance = self.supervisor.instance(id);
         let beside = instance.standing != Standing::Regular;
         let limited = |cause: Cause| cause == Cause::TimeLimit;
-        let why = self.supervisor.describe_cause(id, instance.cause);
+        let why = self.supervisor.describe_cause(Some(id), instance.cause);
         let tail = match (instance.standing, instance.phase) {
             (Standing::Next, Phase::Failed) => {
                 "; the rolling restart is given up, what runs goes on"
@@ -119,7 +119,11 @@ impl Loop {
             phase: instance.phase,
             why: format!("{}: {why}{tail}", instance.phase.word()),
             exit: instance.last_exit,
-            limit: beside && self.journal.of(id).any(|entry| limited(entry.change.cause)),
+            limit: beside
+                && self
+                    .journal
+                    .of(id)
+                    .any(|entry| entry.change().is_some_and(|it| limited(it.cause))),
             ring: if beside { self.output.take_ring(id) } else { None },
         }
     }

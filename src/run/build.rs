@@ -9,6 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
 use super::edit::Edits;
+use super::hooks;
 use super::signals::Single;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
@@ -54,7 +55,7 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given, .. } = start;
+        let Start { mut plan, config_path, foreground, control, startup, mut given, .. } = start;
         let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
@@ -68,12 +69,11 @@ impl Loop {
             take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
         watch(&poll, signals.as_raw_fd(), Source::Signals)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let (output, warnings) = Output::new(&plan, foreground, started);
-        warnings.iter().for_each(|warning| warn!("{warning}"));
-        output.sources().try_for_each(|(id, fd)| watch(&poll, fd, Source::Output(id.0)))?;
+        let output = capture(&plan, foreground, started, &poll)?;
         let (listeners, listener_of) = listen(&plan, &poll)?;
         let null = empty_input()?;
         let images = paint(&plan, &given, &output, &listeners, &listener_of, null.as_raw_fd())?;
+        let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let pid = Pid(std::process::id() as i32);
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
@@ -84,7 +84,8 @@ impl Loop {
         let this = Loop {
             // One answer to each action of an event, and what the control server adds.
             inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
-            journal: Journal::new(instances),
+            journal: Journal::new(&supervisor),
+            hooks,
             supervisor,
             poll,
             signals,
@@ -151,6 +152,14 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
     poll.registry()
         .register(&mut SourceFd(&fd), source.token(), Interest::READABLE)
         .map_err(|error| StartError::Io("epoll", error))
+}
+
+/// The pipes for what services write.
+fn capture(plan: &Plan, foreground: bool, now: Instant, poll: &Poll) -> Result<Output, StartError> {
+    let (output, warnings) = Output::new(plan, foreground, now);
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    output.sources().try_for_each(|(id, fd)| watch(poll, fd, Source::Output(id.0)))?;
+    Ok(output)
 }
 
 /// A pid file that can't be written is a warning: the services matter more.

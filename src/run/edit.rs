@@ -21,6 +21,7 @@ use crate::output::{Furniture, StreamId};
 use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
+use crate::supervisor::journal::News;
 use crate::sys::clock;
 
 /// Everything for one instance, before the core has named it.
@@ -279,12 +280,12 @@ impl Loop {
         self.images.resize_with(size, || None);
         self.listener_of.resize(size, None);
         self.probes.grow(size);
-        self.journal.grow(size);
-        self.journal.forget(instance);
+        self.journal.enlist(&self.supervisor, instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
         self.launch.grow(size);
         self.equip(instance);
+        self.record(instance, News::Created);
         match self.supervisor.instance(instance).standing {
             Standing::Regular => info!("{}: added", self.supervisor.label(instance)),
             _ => self.edits.come.push(instance),
@@ -294,6 +295,7 @@ impl Loop {
     /// An instance is to run something else from its next start on.
     pub(super) fn redefined(&mut self, instance: InstanceId) {
         self.equip(instance);
+        self.record(instance, News::Updated);
         info!("{}: has another configuration", self.supervisor.label(instance));
     }
 
@@ -347,6 +349,7 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
+        self.record(instance, News::Removed);
         if departure.standing == Standing::Regular {
             info!("{}: removed", departure.label);
         }

@@ -1,17 +1,18 @@
 //! What clients order that only the loop can do: to change who there is, by name or by the configuration.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
 
 use log::{info, warn};
 
-use super::Loop;
+use super::{Loop, hooks};
 use crate::config::diff::{Difference, Needs, differences};
 use crate::config::keys::Kind;
 use crate::config::print;
 use crate::config::print_settings::settings_lines;
 use crate::ctl::server::{Done, Edit, Refusal};
 use crate::exit::Code;
-use crate::plan::{Order as Links, Plan, Service, ServiceId};
+use crate::plan::{Hook, Order as Links, Plan, Service, ServiceId};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision};
 
@@ -161,17 +162,25 @@ impl Loop {
             }
         }
         self.compare_settings(&plan, &mut lines);
+        let hooks = self.compare_hooks(&plan, &mut lines);
         if lines.is_empty() {
             lines.push("nothing has changed".into());
         }
         if dry_run {
             return Ok(lines);
         }
+        let images = hooks.then(|| hooks::images(&self.given, plan.hooks, self.null.as_raw_fd()));
+        let images = images.transpose().map_err(|(hook, errno)| {
+            (Code::Failed, format!("{hook}: can't be prepared: {errno}; nothing was changed"))
+        })?;
         let level = plan.event_log.level;
         let in_file: BTreeSet<String> =
             plan.services.iter().map(|service| service.name.to_ascii_lowercase()).collect();
         revision.settings = Some(Box::new(plan.settings));
         self.revise(revision, ticket).map_err(|why| (Code::Failed, why))?;
+        if let Some(images) = images {
+            self.hooks.replace(images);
+        }
         // What the file knows is the file's from now on.
         self.edits.added.retain(|name| !in_file.contains(name));
         if level != self.file_level {
@@ -226,6 +235,21 @@ impl Loop {
         let new = settings_lines(&plan.settings, plan.event_log.level, main);
         let changes: Vec<Difference> = differences(Kind::Lar, &old, &new);
         lines.extend(changes.iter().map(|change| format!("lar: {change}")));
+    }
+
+    /// What is new about hooks; whether anything is.
+    fn compare_hooks(&self, plan: &Plan, lines: &mut Vec<String>) -> bool {
+        let old: Vec<&Hook> = self.hooks.rules().collect();
+        let new: Vec<&Hook> = plan.hooks.iter().collect();
+        if old == new {
+            return false;
+        }
+        let count = |hooks: &[&Hook], hook: &Hook| hooks.iter().filter(|it| **it == hook).count();
+        let gone = old.iter().filter(|hook| count(&new, hook) < count(&old, hook));
+        lines.extend(gone.map(|hook| format!("{hook}: removed (live)")));
+        let come = new.iter().filter(|hook| count(&old, hook) < count(&new, hook));
+        lines.extend(come.map(|hook| format!("{hook}: added (live)")));
+        true
     }
 
     /// Adds the services of a text.

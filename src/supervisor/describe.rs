@@ -17,7 +17,7 @@ pub struct Line<'a> {
 /// `exit status 1 after 3s`
 pub struct Why<'a> {
     supervisor: &'a Supervisor,
-    instance: InstanceId,
+    instance: Option<InstanceId>,
     cause: Cause,
 }
 
@@ -28,7 +28,7 @@ impl Supervisor {
     }
 
     /// Why an instance changed.
-    pub fn describe_cause(&self, instance: InstanceId, cause: Cause) -> Why<'_> {
+    pub fn describe_cause(&self, instance: Option<InstanceId>, cause: Cause) -> Why<'_> {
         Why { supervisor: self, instance, cause }
     }
 }
@@ -36,7 +36,7 @@ impl Supervisor {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { instance, from, to, cause, pid, next, .. } = *self.change;
-        let why = self.supervisor.describe_cause(instance, cause);
+        let why = self.supervisor.describe_cause(Some(instance), cause);
         let label = self.supervisor.label(instance);
         write!(f, "{label}: {} -> {}: {why}", from.word(), to.word())?;
         if let (Cause::Spawned, Some(pid)) = (cause, pid) {
@@ -82,7 +82,7 @@ impl fmt::Display for Why<'_> {
             Cause::Ready => f.write_str("ready"),
             Cause::SpawnFailed(stage, errno) => {
                 write!(f, "{stage}")?;
-                let process = self.supervisor.process(self.instance);
+                let process = self.instance.and_then(|id| self.supervisor.process(id));
                 let path = match stage {
                     Stage::Exec => process.and_then(|process| process.argv.first()),
                     Stage::Directory => process.and_then(|process| process.directory.as_ref()),
@@ -101,6 +101,7 @@ impl fmt::Display for Why<'_> {
             Cause::Replaced => f.write_str("its successor is ready"),
             Cause::CalledOff => f.write_str("is not needed any more"),
             Cause::TimeLimit => f.write_str("its time limit is over"),
+            Cause::Left => f.write_str("the manager ends; it runs on without it"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
     }

@@ -79,7 +79,9 @@ impl Supervisor {
         let count = |id: ServiceId| self.service(id).processes.len();
         let counts = changed.iter().map(|(id, old, _)| (*id, old.processes.len(), count(*id)));
         let counts = counts.filter(|(_, old, new)| old != new).map(|(id, _, new)| (id, new as u32));
-        let counts: Vec<(ServiceId, u32)> = counts.collect();
+        let mut counts: Vec<(ServiceId, u32)> = counts.collect();
+        // Who depends on somebody goes down first.
+        counts.sort_by_key(|&(id, _)| std::cmp::Reverse(self.rank(id)));
         for &(id, count) in &counts {
             self.have_fewer(now, id, count, Which::Highest, ticket);
         }

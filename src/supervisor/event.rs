@@ -2,7 +2,7 @@
 //! and what it says has happened ([`Change`]).
 
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, Kinds, ServiceId};
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 
@@ -305,6 +305,28 @@ pub struct Change {
     pub pid: Option<Pid>,
     /// How long until the next try, in `backoff` and `cooldown`.
     pub next: Option<Duration>,
+    /// Its main process, if that has just ended.
+    pub parting: Option<Parting>,
+    /// What happened with it.
+    pub kinds: Kinds,
+}
+
+impl Change {
+    /// How long the main process lived that has just ended.
+    pub fn life(&self) -> Option<Duration> {
+        self.parting.map(|parting| self.at.since(parting.spawned))
+    }
+}
+
+/// A main process that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parting {
+    /// What its process id was.
+    pub pid: Pid,
+    /// How it ended; `None` if it never became its program.
+    pub status: Option<ExitStatus>,
+    /// When it was spawned.
+    pub spawned: Instant,
 }
 
 /// Why an instance changed.
@@ -346,6 +368,8 @@ pub enum Cause {
     CalledOff,
     /// It ran for as long as it may.
     TimeLimit,
+    /// The manager is ending, and leaves it running.
+    Left,
     /// Another service, which is no more.
     Bygone,
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, Plan, Process, Service, ServiceId, Standing};
-use crate::supervisor::event::{Cause, Ticket};
+use crate::supervisor::event::{Cause, Parting, Ticket};
 use crate::supervisor::order::Links;
 use crate::supervisor::policy::History;
 use crate::supervisor::state::State;
@@ -48,6 +48,8 @@ pub(super) struct Slot {
     /// What it runs, if the plan did not ask for it.
     pub(super) process: Option<Rc<Process>>,
     pub(super) wanted_up: bool,
+    /// Whether the manager ends without it: it counts for nobody any more.
+    pub(super) left: bool,
     pub(super) state: State,
     /// Since when it is in this phase.
     pub(super) since: Instant,
@@ -60,6 +62,8 @@ pub(super) struct Slot {
     pub(super) ticket: Ticket,
     pub(super) forced: bool,
     pub(super) cause: Cause,
+    /// Its main process, from its end until that is told.
+    pub(super) parting: Option<Parting>,
 }
 
 /// One service: its instances, and what they add up to.
@@ -241,6 +245,7 @@ impl Roster {
             leaving: false,
             process,
             wanted_up: false,
+            left: false,
             state: State::Stopped,
             since: Instant::ZERO,
             history: History::new(&self.groups[service.index()].service.rules),
@@ -251,6 +256,7 @@ impl Roster {
             ticket: Ticket::default(),
             forced: false,
             cause: Cause::Boot,
+            parting: None,
         };
         match self.free_slots.pop() {
             Some(id) => {

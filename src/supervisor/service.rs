@@ -5,7 +5,7 @@ use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{InstanceId, Kind, Probe, Restart, Standing};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
+use crate::supervisor::event::{Action, Cause, Parting, Role, SignalTarget, Ticket, Verb};
 use crate::supervisor::state::{Asking, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -129,6 +129,9 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed => return,
         };
+        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
+            self.roster.slots[id.index()].parting = Some(Parting { pid, status, spawned });
+        }
         self.cancel_probe(id);
         let slot = &self.roster.slots[id.index()];
         if wanted_up && slot.standing == Standing::Regular {
@@ -343,7 +346,7 @@ impl Supervisor {
 
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        self.want(id, false);
+        self.change(id, |slot| (slot.wanted_up, slot.left) = (false, false));
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),

@@ -6,7 +6,7 @@ use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
-use crate::supervisor::roster::Renewal;
+use crate::supervisor::roster::{Renewal, Slot};
 use crate::supervisor::state::{Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -93,13 +93,14 @@ impl Ending {
     }
 
     /// Counts an instance in (`by` 1) or out (-1).
-    pub(super) fn count(&mut self, state: &State, standing: Standing, by: i64) {
-        match standing {
+    pub(super) fn count(&mut self, slot: &Slot, by: i64) {
+        let state = &slot.state;
+        match slot.standing {
             _ if state.at_rest() => {}
             Standing::Regular => self.live += by,
             Standing::Run | Standing::Next | Standing::Old => self.beside += by,
         }
-        if state.busy() {
+        if state.busy() && !slot.left {
             self.busy += by;
         }
     }
@@ -224,10 +225,17 @@ impl Supervisor {
         self.ending.progress = Progress::Stopping { code, killed: false };
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
-            self.want(id, false);
+            match self.stays(id) {
+                true => self.change(id, |slot| (slot.wanted_up, slot.left) = (false, true)),
+                false => self.want(id, false),
+            }
             self.roster.slots[id.index()].renewal = Renewal::No;
         }
         for id in self.instances() {
+            if self.is_left(id) {
+                self.leave(now, id);
+                continue;
+            }
             match self.roster.slots[id.index()].state {
                 State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
@@ -240,6 +248,21 @@ impl Supervisor {
                 State::Spawning => {} // `spawned` will see to it
                 State::Stopped | State::Exited { .. } | State::Failed => {}
             }
+        }
+    }
+
+    /// Whether it is up and runs on when the manager ends. What is on its way down is not called back.
+    fn stays(&self, id: InstanceId) -> bool {
+        let slot = &self.roster.slots[id.index()];
+        let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
+        up && slot.wanted_up && slot.standing == Standing::Regular && self.service_of(id).leave
+    }
+
+    /// Leaves it as it is: nobody asks any more whether it is ready.
+    fn leave(&mut self, now: Instant, id: InstanceId) {
+        self.cancel_probe(id);
+        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
+            self.enter(now, id, State::Running { pid, spawned }, Cause::Left);
         }
     }
 
@@ -262,7 +285,8 @@ impl Supervisor {
 
     /// KILL, whatever rung its ladder is on.
     pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
-        let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() else { return };
+        let slot = &self.roster.slots[id.index()];
+        let Some((pid, spawned)) = slot.state.process().filter(|_| !slot.left) else { return };
         let service = self.service_of(id);
         let after_last = service.stop.rungs.len() + 1;
         let (_, target) = self.targets(id, pid);
@@ -308,7 +332,7 @@ impl Supervisor {
         if self.ending.policy != ExitPolicy::Main {
             return killed.into();
         }
-        let main = self.members().filter(|&id| self.service_of(id).main);
+        let main = self.members().filter(|&id| self.service_of(id).main && !self.is_left(id));
         let code = |id: InstanceId| match self.roster.slots[id.index()].state {
             state if state.process().is_some() => ExitStatus::killed(Signal::KILL).shell_code(),
             State::Exited { .. } | State::Failed => self.code_of(id),

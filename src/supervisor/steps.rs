@@ -6,6 +6,7 @@ use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
+use crate::supervisor::kinds;
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
 use crate::supervisor::state::{Asking, Reason, State, Then};
@@ -99,8 +100,8 @@ impl Supervisor {
 
     /// The one place where a state changes.
     pub(super) fn enter(&mut self, now: Instant, id: InstanceId, state: State, cause: Cause) {
-        let from = self.roster.slots[id.index()].state.phase();
-        let to = state.phase();
+        let before = self.roster.slots[id.index()].state;
+        let (from, to) = (before.phase(), state.phase());
         self.change(id, |slot| {
             slot.state = state;
             slot.cause = cause;
@@ -118,7 +119,10 @@ impl Supervisor {
             _ => None,
         };
         let pid = state.process().map(|(pid, _)| pid);
-        let change = Change { instance: id, at: now, from, to, cause, pid, next };
+        let flapped = self.roster.slots[id.index()].history.gave_up(&self.service_of(id).rules);
+        let parting = self.roster.slots[id.index()].parting.take();
+        let kinds = kinds::of(&before, &state, cause, parting, flapped);
+        let change = Change { instance: id, at: now, from, to, cause, pid, next, parting, kinds };
         self.push(Action::Changed(change));
         if state.at_rest() {
             self.judge(id);
@@ -137,10 +141,9 @@ impl Supervisor {
     pub(super) fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
         let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
-        let slot = &mut self.roster.slots[id.index()];
-        self.ending.count(&slot.state, slot.standing, -1);
-        apply(slot);
-        self.ending.count(&slot.state, slot.standing, 1);
+        self.ending.count(&self.roster.slots[id.index()], -1);
+        apply(&mut self.roster.slots[id.index()]);
+        self.ending.count(&self.roster.slots[id.index()], 1);
         let share = self.share(id);
         let group = &mut self.roster.groups[service.index()];
         group.tally.replace(before.0, share);
@@ -187,7 +190,7 @@ impl Supervisor {
                 for id in self.instances_of(service) {
                     let slot = &self.roster.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
-                    if up && !slot.wanted_up {
+                    if up && !slot.wanted_up && !slot.left {
                         self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }

@@ -14,6 +14,7 @@
 //! reach its program is reaped before it returns (`Vfork`), or tells through [`Image::failure`] at
 //! its exit (`Fork`).
 
+mod blanks;
 mod child;
 mod environment;
 mod image;

@@ -11,6 +11,8 @@ mod afterwards;
 mod beside;
 #[path = "edits.rs"]
 mod edits;
+#[path = "kinds.rs"]
+mod kinds;
 #[path = "pulled.rs"]
 mod pulled;
 
@@ -343,7 +345,10 @@ impl Books {
             Action::Finish { code } => {
                 self.finished = Some(code);
                 let patient = self.kill_at.is_none_or(|at| self.now < at + LAST_WAIT);
-                let alive = self.processes.iter().any(|p| p.adopted && p.role == Role::Main);
+                let stays = |p: &Process| {
+                    p.adopted && p.role == Role::Main && !self.core.is_left(p.instance)
+                };
+                let alive = self.processes.iter().any(stays);
                 let coming = self.shadows.iter().any(|shadow| shadow.spawning);
                 assert!(self.core.shutting_down(), "Finish ends an end");
                 assert!(!patient || !alive && !coming, "Finish while something lives");
@@ -460,7 +465,7 @@ impl Books {
     }
 
     fn audit_change(&mut self, change: Change, event: Event) {
-        let Change { instance: id, from, to, cause, pid, next, at } = change;
+        let Change { instance: id, from, to, cause, pid, next, at, .. } = change;
         let label = self.core.label(id).to_string();
         let drain = self.service(id).stop.drain;
         let run = self.core.instance(id).standing == Standing::Run;
@@ -469,7 +474,8 @@ impl Books {
         let before = self.shadows[id.index()].phase.replace(to).unwrap_or(Phase::Stopped);
         assert_eq!((from, at), (before, self.now), "{label}");
         assert_eq!(next.is_some(), [Phase::Backoff, Phase::Cooldown].contains(&to), "{label}");
-        if to == Phase::Running && asked {
+        kinds::audit(&change, event, &label);
+        if to == Phase::Running && asked && cause != Cause::Left {
             assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
         }
         if to != Phase::Stopping || pid.is_none() {
@@ -507,7 +513,8 @@ impl Books {
             }
             let down = |id: &InstanceId| !self.core.instance(*id).wanted_up;
             for other in self.core.all_of(dependent).filter(down) {
-                let lives = self.process(other, Role::Main).is_some()
+                let stays = self.core.is_left(other);
+                let lives = !stays && self.process(other, Role::Main).is_some()
                     || self.shadows[other.index()].spawning;
                 assert!(!lives, "{label}: stopped before {}", self.core.label(other));
             }

@@ -45,8 +45,21 @@ const STATUS: &[&str] = &[
     "text",
     "cause",
 ];
-const CHANGE: &[&str] =
-    &["seq", "time_ms", "ago_ms", "name", "from", "to", "pid", "next_ms", "cause"];
+const EVENT: &[&str] = &[
+    "seq",
+    "event",
+    "time_ms",
+    "ago_ms",
+    "name",
+    "from",
+    "to",
+    "pid",
+    "exit_code",
+    "signal",
+    "life_ms",
+    "next_ms",
+    "cause",
+];
 const TREE: &[&str] = &["name", "state", "requires", "wants", "after", "restart_with"];
 
 impl Printer {
@@ -91,10 +104,13 @@ impl Printer {
             (Layout::Json, _) => self.keep(record),
             (_, Command::Config | Command::Apply) => piece(record, "line", &mut out)?,
             (Layout::Columns, Command::Logs) => self.log(record, &mut out)?,
-            (Layout::Columns, Command::Events) => {
-                let time = Utc(record.number("time_ms").unwrap_or(0));
-                writeln!(out, "{time} {}", change(record))?;
-            }
+            (Layout::Columns, Command::Events) => match record.bytes("name") {
+                None => writeln!(out, "({})", printable(record.text("cause").unwrap_or_default()))?,
+                Some(_) => {
+                    let time = Utc(record.number("time_ms").unwrap_or(0));
+                    writeln!(out, "{time} {}", change(record))?;
+                }
+            },
             _ => self.keep(record),
         }
         out.flush()
@@ -143,7 +159,7 @@ impl Printer {
 
     fn keys(&self) -> &'static [&'static str] {
         match self.command {
-            Command::Events | Command::Why => CHANGE,
+            Command::Events | Command::Why => EVENT,
             Command::Tree => TREE,
             Command::List => &["name", "group", "type", "instances"],
             Command::Pid => &["name", "pid"],
@@ -280,7 +296,8 @@ impl Printer {
                 let detail = detail.map(|detail| format!(": {detail}"));
                 let state = self.paint(&text("state"));
                 let tail = [pid, detail].map(Option::unwrap_or_default).concat();
-                format!("{}: {state}{tail}", text("name"))
+                let advice = record.text("advice").map(|it| format!("\n  {}", printable(it)));
+                format!("{}: {state}{tail}{}", text("name"), advice.unwrap_or_default())
             }
         }
     }
@@ -338,14 +355,18 @@ fn piece(record: &Fields, key: &str, out: &mut impl Write) -> io::Result<()> {
     if record.bytes("part").is_none() { out.write_all(b"\n") } else { Ok(()) }
 }
 
-/// `web: running -> backoff: exit status 1 after 3s; next try in 400ms`.
+/// `web: running -> backoff: exit status 1 after 3s; next try in 400ms`, `web: SIGTERM was sent, pid 12`.
 fn change(record: &Fields) -> String {
     let text = |key| printable(record.text(key).unwrap_or_default());
     let next = next_try(record).map(|next| format!("; {next}")).unwrap_or_default();
     let (name, from, to, cause) = (text("name"), text("from"), text("to"), text("cause"));
-    let pid = record.text("pid").filter(|_| cause == "spawned").map(|pid| format!(", pid {pid}"));
-    let pid = pid.unwrap_or_default();
-    format!("{name}: {from} -> {to}: {cause}{pid}{next}")
+    let step = record.bytes("from").is_some();
+    let pid = record.text("pid").filter(|_| !step || cause == "spawned");
+    let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    match step {
+        true => format!("{name}: {from} -> {to}: {cause}{pid}{next}"),
+        false => format!("{name}: {cause}{pid}"),
+    }
 }
 
 fn next_try(record: &Fields) -> Option<String> {

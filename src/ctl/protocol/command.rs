@@ -75,6 +75,10 @@ flags! {
     Follow "follow" Some('f'), None; "go on with what comes"
     /// How many of the latest.
     Lines "lines" Some('n'), Some("N"); "the latest N lines, or events"
+    /// From this event on.
+    Since "since" None, Some("SEQ"); "from event number SEQ on, as far as it is remembered"
+    /// Only events of these kinds.
+    Kind "kind" None, Some("KIND,…"); "only events of these kinds"
     /// Let those go that run longest.
     Oldest "oldest" None, None; "let those go that run longest, not the highest numbers"
     /// One instance fewer.
@@ -149,6 +153,7 @@ const STOP: &[Flag] = &[
 const RESTART: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Rolling, Flag::Progress];
 const ONCE: &[Flag] = &[Flag::Variable, Flag::Limit, Flag::NoWait];
+const EVENTS: &[Flag] = &[Flag::Lines, Flag::Since, Flag::Kind];
 const SCALE: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Save, Flag::Progress];
 const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
@@ -164,7 +169,8 @@ commands! {
     Why "why" "NAME…" SomeNames View NONE;
         "the latest transitions with their causes, and the next try"
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
-    Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
+    Events "events" "[-n N | --since SEQ] [--kind KIND,…] [NAME…]" Names View EVENTS;
+        "what happens to services, as it happens"
     Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
     Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"

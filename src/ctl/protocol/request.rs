@@ -8,7 +8,7 @@ use super::command::{COMMANDS, Command, Flag, Takes};
 use super::words::{self, Quoted};
 use super::{GREETING, MAX_REQUEST};
 use crate::nearest::nearest;
-use crate::plan::{Access, Level};
+use crate::plan::{Access, EventKind, Kinds, Level};
 use crate::signal::Signal;
 use crate::time::Duration;
 
@@ -33,6 +33,10 @@ pub struct Request {
     pub follow: bool,
     /// [`Flag::Lines`].
     pub lines: Option<u32>,
+    /// [`Flag::Since`].
+    pub since: Option<u64>,
+    /// [`Flag::Kind`]; `None`: every kind.
+    pub kinds: Option<Kinds>,
     /// [`Flag::Progress`].
     pub progress: bool,
     /// [`Flag::Oldest`].
@@ -155,6 +159,8 @@ impl Request {
             force: false,
             follow: false,
             lines: None,
+            since: None,
+            kinds: None,
             progress: false,
             oldest: false,
             scale_down: false,
@@ -254,6 +260,8 @@ impl Request {
                 self.variables.push((name.to_owned(), value.to_owned()));
             }
             Flag::Lines => self.lines = Some(given.parse().map_err(|_| odd())?),
+            Flag::Since => self.since = Some(given.parse().map_err(|_| odd())?),
+            Flag::Kind => self.kinds = Some(kinds(self.kinds, given)?),
             _ if value.is_some() => return Err(odd()),
             Flag::NoWait => self.wait = false,
             Flag::Strict => self.strict = true,
@@ -272,6 +280,9 @@ impl Request {
 
     fn check(&mut self) -> Result<(), RequestError> {
         let spec = self.command.spec();
+        if self.since.is_some() && self.lines.is_some() {
+            return wrong("--since and --lines can't both say where to begin");
+        }
         match spec.takes {
             Takes::Names => return Ok(()),
             Takes::Nothing => {
@@ -347,6 +358,21 @@ pub fn line(words: &[String]) -> Option<String> {
     }
     line.push('\n');
     (line.len() <= MAX_REQUEST).then_some(line)
+}
+
+/// `KIND[,KIND…]`, besides those that were named before.
+fn kinds(before: Option<Kinds>, words: &str) -> Result<Kinds, RequestError> {
+    words.split(',').try_fold(before.unwrap_or(Kinds::NONE), |kinds, word| {
+        let kind = EventKind::from_word(word).ok_or_else(|| {
+            let words = || EventKind::ALL.iter().map(|kind| kind.word());
+            let hint = match nearest(word, words()) {
+                Some(near) => format!("; did you mean {near}?"),
+                None => format!("; there are {}", words().collect::<Vec<_>>().join(", ")),
+            };
+            RequestError::Wrong(format!("no kind of event is called {}{hint}", Quoted(word)))
+        });
+        Ok(kinds.with(kind?))
+    })
 }
 
 /// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.

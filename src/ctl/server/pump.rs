@@ -1,5 +1,6 @@
 //! Going on with a client's reply: from its work, record by record, into its buffer and its socket.
 
+use super::events;
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
@@ -30,11 +31,6 @@ pub fn go_on(peer: &mut Peer, view: &View) {
                 if peer.output.pending().len() == before {
                     return;
                 }
-            }
-            Step::Lost(lost) => {
-                let message = format!("too slow; {lost} events lost");
-                peer.cut_off(view.now, Code::Failed.word(), &message);
-                return peer.flush();
             }
             Step::Later | Step::Done => return peer.flush(),
         }
@@ -72,13 +68,10 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             step => step,
         },
         Work::Wait(waiter) => {
-            if let Some(next) = &mut waiter.progress {
-                match reply::event(&waiter.targets, next, view, output) {
-                    Step::Wrote => return Step::Wrote,
-                    // Progress is a courtesy: what is not read in time is left out.
-                    Step::Lost(lost) => *next += lost,
-                    Step::Full | Step::Later | Step::Done => {}
-                }
+            if let Some(next) = &mut waiter.progress
+                && events::progress(&waiter.targets, next, view, output) == Step::Wrote
+            {
+                return Step::Wrote;
             }
             let Some(outcome) = waiter.outcome(view) else { return Step::Later };
             let output = matches!(outcome, Err((Code::StartFailed, _)));

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::events::{self, Filter};
 use super::names::{Targets, Whom, resolve};
 use super::view::View;
 use super::wait::{Goal, Waiter, failure, is_down};
@@ -89,7 +90,7 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
         Command::Health => health(targets, view),
         Command::Pid => pid(request, targets, view),
         Command::Status => status(request, targets, view),
-        Command::Events => events(request, targets, view),
+        Command::Events => events(request, targets, view)?,
         Command::Logs => logs(request, targets, view)?,
         Command::List => of(What::List),
         Command::Why => of(What::Why),
@@ -165,16 +166,10 @@ fn health(targets: Targets, view: &View) -> Reply {
     Reply::own(What::Health { up, wanted: wanted().count() as u32 }, verdict.into())
 }
 
-fn events(request: &Request, targets: Targets, view: &View) -> Reply {
-    let next = view.journal.next();
-    // Only those count that are meant: from the latest back.
-    let meant = |seq: &u64| {
-        let entry = view.journal.get(*seq);
-        entry.is_some_and(|entry| targets.contains(entry.change.instance))
-    };
-    let replayed = (view.journal.oldest()..next).rev().filter(meant);
-    let first = replayed.take(request.lines.unwrap_or(0) as usize).last();
-    Reply { at: first.unwrap_or(next), ..Reply::of(What::Events, targets, Verdict::Never) }
+fn events(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
+    let filter = Filter::of(request);
+    let at = events::first(request, &filter, view)?;
+    Ok(Reply { at, ..Reply::of(What::Events(filter), targets, Verdict::Never) })
 }
 
 fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {

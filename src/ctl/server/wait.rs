@@ -7,6 +7,7 @@ use super::verbs::Refusal;
 use super::view::View;
 use crate::exit::Code;
 use crate::plan::{InstanceId, Standing};
+use crate::supervisor::journal::Entry;
 use crate::supervisor::{Cause, Instance, Phase, Ticket};
 use crate::time::{Duration, Human, Instant};
 
@@ -206,7 +207,7 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
         return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
     }
     let mut stopped_by = None;
-    for change in view.journal.of(id).map(|entry| &entry.change) {
+    for change in view.journal.of(id).filter_map(Entry::change) {
         match (change.from, change.to) {
             (_, Phase::Backoff) | (Phase::Stopping, Phase::Stopping) => {}
             (_, Phase::Stopping) => stopped_by = Some(change.cause),
@@ -220,7 +221,7 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
 pub fn failure(view: &View, id: InstanceId) -> String {
     let instance = view.supervisor.instance(id);
     let (label, phase) = (view.supervisor.label(id), instance.phase.word());
-    let cause = view.supervisor.describe_cause(id, instance.cause);
+    let cause = view.supervisor.describe_cause(Some(id), instance.cause);
     let next = instance.next.map(|next| Human(next.since(view.now)));
     let next = next.map(|next| format!("; next try in {next}")).unwrap_or_default();
     format!("{label}: {phase}: {cause}{next}")

@@ -1,5 +1,6 @@
 //! What is being done for a client between its request and the last line of its reply.
 
+use super::events::Filter;
 use super::names::Targets;
 use super::once::{Run, Tail};
 use super::reply::in_pieces;
@@ -161,8 +162,8 @@ pub enum What {
     Config,
     /// Lines that are made already.
     Lines,
-    /// Changes as they happen. `at` is the number of the next one.
-    Events,
+    /// Events as they happen. `at` is the number of the next one.
+    Events(Filter),
     /// Output.
     Logs(Logs),
 }

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::blanks::Blanks;
 use super::{Given, Report};
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
@@ -39,6 +40,8 @@ pub struct Recipe<'a> {
     pub environment: &'a [(String, String)],
     /// Variables of lar's own (NOTIFY_SOCKET, LAR_SERVICE…); they beat all others.
     pub extra: &'a [(String, String)],
+    /// Variables that are different each time ([`Image::set_variable`]); they beat all others.
+    pub blanks: &'a [&'a str],
     /// The working directory; `None` keeps lar's.
     pub directory: Option<&'a str>,
     /// What becomes of fds 0, 1 and 2. To be kept open for as long as the image is used.
@@ -55,6 +58,7 @@ impl<'a> Recipe<'a> {
             executable: process.executable.as_deref(),
             environment: &process.environment,
             extra: &[],
+            blanks: &[],
             directory: process.directory.as_deref(),
             stdio,
         }
@@ -111,8 +115,9 @@ pub struct Image {
     /// `/bin/sh SCRIPT words…`, which the child writes here (see `restore_first_word`).
     pub(super) argv: Box<[Cell<*const c_char>]>,
     first_word: *const c_char,
-    /// Null-terminated.
+    /// Null-terminated, also without its last ones, which are `blanks`.
     pub(super) envp: Box<[*const c_char]>,
+    pub(super) blanks: Blanks,
     /// Full paths to try, in order.
     pub(super) candidates: Box<[*const c_char]>,
     pub(super) directory: Option<*const c_char>,
@@ -163,11 +168,16 @@ impl Image {
         let pid_at = pid_at.map(|start| start + PID.len() + 1);
         let words = argv.iter().map(|&start| Cell::new(at(start)));
         let ends = || std::iter::once(std::ptr::null());
-        let inherited = inherited(given, setup, &variables);
+        let blank = |name: &[u8]| recipe.blanks.iter().any(|known| known.as_bytes() == name);
+        let mut envp: Vec<_> = own.iter().map(|&start| at(start)).collect();
+        envp.extend(inherited(given, setup, &variables, blank));
+        let blanks = Blanks::new(envp.len(), recipe.blanks.len());
+        envp.extend(recipe.blanks.iter().map(|_| std::ptr::null()).chain(ends()));
         Ok(Image {
             argv: ends().map(Cell::new).chain(words).chain(ends().map(Cell::new)).collect(),
             first_word: at(argv[0]),
-            envp: own.iter().map(|&start| at(start)).chain(inherited).chain(ends()).collect(),
+            envp: envp.into(),
+            blanks,
             candidates: candidates.iter().map(|&start| at(start)).collect(),
             directory: directory.map(at),
             oom_score: setup.oom_score_adj.map(digits),
@@ -353,9 +363,11 @@ fn inherited(
     given: &Given,
     setup: &Setup,
     own: &[(&str, &str)],
+    blank: impl Fn(&[u8]) -> bool,
 ) -> impl Iterator<Item = *const c_char> {
     given.environment.iter().filter_map(move |variable| {
-        let beaten = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
+        let said = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
+        let beaten = said || blank(variable.name);
         (!beaten && inherits(setup, variable.name)).then_some(variable.pointer)
     })
 }
