@@ -19,6 +19,7 @@ mod environment;
 mod eventlog;
 mod graph;
 mod identity;
+mod input;
 pub mod keys;
 mod lines;
 mod names;

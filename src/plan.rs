@@ -4,6 +4,7 @@
 //! `config` makes a plan from a file, `cli` from a command line. The core owns it; `run` reads it to build
 //! its images, pipes and files once.
 
+pub mod input;
 mod output;
 mod rules;
 mod runner;
@@ -13,6 +14,7 @@ mod single;
 use crate::signal::Signal;
 use crate::time::Duration;
 use core::fmt;
+pub use input::{Input, Stdin};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
@@ -128,6 +130,8 @@ pub struct Service {
     pub reload: Option<Signal>,
     /// How its output is treated.
     pub output: Output,
+    /// What it can be sent.
+    pub input: Input,
     /// One for each instance, the first is number 1. Never empty.
     pub processes: Vec<Process>,
     /// How they differ, if they do, for instances that are added later: a NUL, which no word can hold, stands for
@@ -177,6 +181,7 @@ impl Default for Service {
             main: false,
             reload: None,
             output: Output::default(),
+            input: Input::default(),
             processes: Vec::new(),
             template: None,
         }

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("sys", 2),
     ("check", 3),
     ("ctl", 3),
+    ("input", 3),
     ("output", 3),
     ("logger", 3),
     ("run", 4),
@@ -45,7 +46,8 @@ const IMPURE: &[&str] = &["mio", "nix", "libc", "log", "env_logger", "lexopt"];
 const IMPURE_STD: &[&str] = &["fs", "io", "net", "os", "process", "thread", "env", "time"];
 
 /// What runs once the loop does; nothing in there may panic.
-const IN_THE_LOOP: &[&str] = &["run", "supervisor", "sys", "output", "check", "ctl/server"];
+const IN_THE_LOOP: &[&str] =
+    &["run", "supervisor", "sys", "input", "output", "check", "ctl/server"];
 
 const LONGEST_FILE: usize = 500;
 const LONGEST_FUNCTION: usize = 70;

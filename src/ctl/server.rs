@@ -12,6 +12,7 @@
 
 mod access;
 mod change;
+mod feed;
 pub mod linked;
 pub mod listen;
 mod names;
@@ -35,6 +36,7 @@ use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+pub use self::feed::Feed;
 pub use self::listen::BindError;
 use self::listen::Bound;
 use self::peer::{Input, Peer};
@@ -76,6 +78,8 @@ pub enum Order {
     LogLevel(Level),
     /// Change who there is.
     Edit(Edit, Ticket),
+    /// Hand bytes to programs.
+    Feed(Feed),
 }
 
 /// A change of who there is. It names services by their names, and instances with what tells them from others that
@@ -118,6 +122,8 @@ pub struct Done {
     pub up: Vec<InstanceId>,
     /// Who is to go.
     pub gone: Vec<InstanceId>,
+    /// Up to where each of those that were sent something has been given it.
+    pub taken: Vec<u64>,
 }
 
 /// Whom an order came from; harmless when they have left.
@@ -241,6 +247,7 @@ impl Server {
             }
             self.peers[slot] = Some(peer);
         }
+        self.feed(view);
     }
 
     /// What a client wants of the loop next.
@@ -256,6 +263,12 @@ impl Server {
             Work::Held => None,
             Work::Ordered(ordered) => Some(*ordered),
             Work::Idle | Work::Reply(_) | Work::Text(_) | Work::Wait(_) => return,
+            Work::Send(_) => {
+                if let (Work::Send(sending), Ok(done)) = (&mut peer.work, result) {
+                    sending.taken(&done.taken);
+                }
+                return;
+            }
         };
         if peer.foreign {
             peer.work = Work::Text(Text::new(String::new()));
@@ -274,6 +287,7 @@ impl Server {
             match &mut peer.work {
                 Work::Wait(waiter) => waiter.forget(gone, &view.supervisor.label(gone)),
                 Work::Reply(reply) => reply.forget(gone),
+                Work::Send(sending) => sending.forget(gone),
                 Work::Idle | Work::Held | Work::Ordered(_) | Work::Text(_) => {}
             }
         }
@@ -352,6 +366,7 @@ impl Server {
         });
         peer.work = match request {
             Ok(request) => {
+                peer.await_body(request.body, request.text.as_deref());
                 self.ticket += 1;
                 let (client, orders) = (ClientId { slot, serial: peer.serial }, &mut self.orders);
                 let turn = Turn { view, inbox, orders, client, ticket: Ticket(self.ticket) };

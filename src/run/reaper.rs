@@ -43,6 +43,7 @@ impl Loop {
             }
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
+            self.end_input(instance);
         }
         let Some(status) = reap::reap(pid) else { return };
         // A child of `spawn fork` that never became its program says so only now.

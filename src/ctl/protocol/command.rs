@@ -22,6 +22,10 @@ pub enum Takes {
     Count,
     /// A service: its name and what it is, or its lines.
     Definition,
+    /// One name, then text.
+    Text,
+    /// One name.
+    OneName,
 }
 
 macro_rules! flags {
@@ -81,6 +85,10 @@ flags! {
     DryRun "dry-run" None, None; "show what would change, and change nothing"
     /// Keep it in a file.
     Save "save" None, None; "write it to the directory that the configuration includes"
+    /// Not standard input and output, but this stream.
+    Stream "stream" None, Some("NAME"); "not standard input and output, but this stream"
+    /// Then end its input.
+    Close "close" None, None; "when all is sent, end its input: it reads to the end"
     /// Send the changes of the named instances while the reply is waited for. Clients with a terminal
     /// ask.
     Progress "progress" None, None; "send changes while waiting"
@@ -142,6 +150,9 @@ const SCALE: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force,
 const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
 const REMOVE: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::WithDependents, Flag::Force, Flag::Progress];
+const LOGS: &[Flag] = &[Flag::Follow, Flag::Lines, Flag::Stream];
+const SEND: &[Flag] = &[Flag::Stream, Flag::Close, Flag::NoWait, Flag::Timeout];
+const ATTACH: &[Flag] = &[Flag::Lines, Flag::Stream, Flag::Close];
 const APPLY: &[Flag] = &[Flag::DryRun, Flag::NoWait, Flag::Timeout, Flag::Progress];
 
 commands! {
@@ -153,13 +164,17 @@ commands! {
         "the latest transitions with their causes, and the next try"
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
     Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
-    Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
+    Logs "logs" "[-f] [-n N] [--stream S] [NAME…]" Names View LOGS; "the latest output"
     Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
     Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so"
     Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"
     Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
+    Send "send" "[--stream S] [--close] NAME [TEXT…|-]" Text Operate SEND;
+        "write a line, or what comes from standard input, to its input (`stdin pipe`) or a stream"
+    Attach "attach" "[--stream S] [--close] NAME" OneName Operate ATTACH;
+        "its output as it comes, and lines to its input; Ctrl-D or Ctrl-C leaves, and it runs on"
     Clear "clear" "NAME…" SomeNames Operate NONE;
         "forget deaths: waits end now, what failed is tried again"
     Scale "scale" "NAME N|+N|-N" Count Operate SCALE; "have so many instances of a service"

@@ -159,7 +159,7 @@ fn fewer(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
 
 /// What follows a change: its lines, or the wait for who comes and goes.
 pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
-    let Done { lines, up, gone } = done;
+    let Done { lines, up, gone, .. } = done;
     if !ordered.wait || up.is_empty() && gone.is_empty() {
         return Work::Reply(Reply::lines(&lines, Verdict::Ok));
     }

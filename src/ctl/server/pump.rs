@@ -1,5 +1,6 @@
 //! Going on with a client's reply: from its work, record by record, into its buffer and its socket.
 
+use super::feed;
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
@@ -64,6 +65,7 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             peer.hang_up(view.now);
             Step::Done
         }
+        Work::Send(_) => feed::step(peer, view),
         Work::Wait(waiter) => {
             if let Some(next) = &mut waiter.progress {
                 match reply::event(&waiter.targets, next, view, output) {

@@ -2,6 +2,7 @@
 //! allocates in proportion to a reply (but `config`, for one service at a time), and nothing is
 //! computed before it can be sent.
 
+use super::feed;
 use super::names::Targets;
 use super::output;
 use super::view::View;
@@ -42,7 +43,7 @@ pub enum Step {
 }
 
 impl Step {
-    fn wrote(fit: bool) -> Step {
+    pub fn wrote(fit: bool) -> Step {
         if fit { Step::Wrote } else { Step::Full }
     }
 }
@@ -68,7 +69,8 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
         What::Lines if *own => piece(*at, pieces, out),
-        What::Lines => return Step::Done,
+        What::Sent(sent) if *own => feed::record(sent, *at, out),
+        What::Lines | What::Sent(_) => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };

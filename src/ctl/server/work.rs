@@ -1,5 +1,6 @@
 //! What is being done for a client between its request and the last line of its reply.
 
+use super::feed::{Sending, Sent};
 use super::names::Targets;
 use super::reply::in_pieces;
 use super::verbs::Refusal;
@@ -25,6 +26,8 @@ pub enum Work {
     Text(Text),
     /// Instances are on their way to what was asked for.
     Wait(Waiter),
+    /// Programs are being sent something.
+    Send(Box<Sending>),
 }
 
 /// What is kept of a request that the loop sees to.
@@ -154,6 +157,8 @@ pub enum What {
     Config,
     /// Lines that are made already.
     Lines,
+    /// What came of a `send`, for each program.
+    Sent(Vec<Sent>),
     /// Changes as they happen. `at` is the number of the next one.
     Events,
     /// Output.
@@ -189,4 +194,6 @@ pub struct Logs {
     pub sent: Vec<(InstanceId, u64)>,
     /// Whether it goes on with what comes.
     pub follow: bool,
+    /// Of which stream, by each service's number for it; 0 is standard output and error.
+    pub stream: Option<String>,
 }

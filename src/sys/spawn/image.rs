@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::passed::{Passed, passed};
 use super::{Given, Report};
 use crate::exit::{Errno, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
@@ -37,6 +38,9 @@ pub struct Recipe<'a> {
     pub directory: Option<&'a str>,
     /// What becomes of fds 0, 1 and 2. To be kept open for as long as the image is used.
     pub stdio: [RawFd; 3],
+    /// Further fds of lar's, and the numbers from 3 up under which the child finds them; each number once. To be kept
+    /// open, too.
+    pub fds: Vec<(RawFd, RawFd)>,
 }
 
 impl<'a> Recipe<'a> {
@@ -51,6 +55,7 @@ impl<'a> Recipe<'a> {
             extra: &[],
             directory: process.directory.as_deref(),
             stdio,
+            fds: Vec::new(),
         }
     }
 }
@@ -118,6 +123,8 @@ pub struct Image {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) no_new_privileges: bool,
     pub(super) stdio: [RawFd; 3],
+    /// What it finds from 3 up, by that number.
+    pub(super) fds: Box<[Passed]>,
     /// Whether all other fds are closed. Else those of lar's own close at exec, and what it was given
     /// goes to the program.
     pub(super) closes_fds: bool,
@@ -170,6 +177,7 @@ impl Image {
             capabilities: setup.capabilities.map(capabilities),
             no_new_privileges: setup.no_new_privileges,
             stdio: recipe.stdio,
+            fds: passed(&recipe.fds),
             closes_fds: setup.session == Session::Own,
             place: place(given, setup.session),
             signals: match setup.session {
@@ -200,6 +208,12 @@ impl Image {
         // SAFETY: the slot holds an initialised Report for as long as it lives; all its fields are
         // atomic.
         self.slot.as_ref().map(|slot| unsafe { slot.0.as_ref() })
+    }
+
+    /// Lets the next child read from this fd, to be kept open until then.
+    pub fn read_from(&mut self, stdin: RawFd) {
+        let [zeroth, ..] = &mut self.stdio;
+        *zeroth = stdin;
     }
 
     /// Undoes what a child wrote to `argv` when it ran a script.
