@@ -334,7 +334,8 @@ fn the_tables_of_the_readme_are_the_programs_own() {
     let mut verbs = String::from("| verb | what it does |\n|---|---|\n");
     for spec in lar::ctl::protocol::command::COMMANDS {
         let call = format!("{} {}", spec.name, spec.usage);
-        let _ = writeln!(verbs, "| `{}` | {} |", call.trim(), spec.about);
+        let call = call.trim().replace('|', "\\|");
+        let _ = writeln!(verbs, "| `{call}` | {} |", spec.about);
     }
     compare("verbs", &verbs);
 }

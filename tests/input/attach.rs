@@ -1,45 +1,68 @@
 //! `attach`: both directions at once, on a terminal and in pipes.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::lar::{DEADLINE, LAR, Lar, Lines, Scratch, code, ended};
 use super::pty::Session;
 use super::{READER, piped};
 
+/// A shell on a terminal, in which this is attached to.
+fn attached(lar: &Lar, options: &str) -> Session {
+    let mut terminal = Session::shell();
+    let socket = lar.dir.at("s");
+    terminal
+        .type_line(&format!("{LAR} ctl -s {} attach {options}; echo left $?", socket.display()));
+    terminal.until("attached to ");
+    terminal
+}
+
 #[test]
 fn on_a_terminal_lines_go_in_and_output_comes_out_until_ctrl_d_or_ctrl_c() {
     let lar = Lar::start(&format!("<service web>\n{READER}</service>\n"));
     lar.wait("web=running");
-    let mut attach = Command::new(LAR);
-    attach.args(["ctl", "-s"]).arg(lar.dir.at("s")).args(["attach", "web"]);
     for (keys, text) in [("\x04", "one"), ("\x03", "two")] {
-        let mut terminal = Session::start(&attach);
-        terminal.until("attached to web");
+        let mut terminal = attached(&lar, "web");
         // What was before is shown, too.
         terminal.until("ready");
         terminal.type_line(&format!("hello {text}"));
         terminal.until(&format!("1 got hello {text}"));
         terminal.press(keys);
         terminal.until("detached; web runs on");
-        assert_eq!(terminal.end().code(), Some(0));
+        terminal.until("left 0");
     }
-    assert_eq!(lar.ask("status web").expect(0).code, 0);
-    assert!(lar.ask("why web").out.contains("running"));
+    assert!(lar.ask("status web").expect(0).out.contains("running"));
 }
 
 #[test]
 fn ctrl_c_leaves_also_when_it_throws_away_what_was_typed() {
     let lar = Lar::start(&format!("<service web>\n{READER}</service>\n"));
     lar.wait("web=running");
-    let mut attach = Command::new(LAR);
-    attach.args(["ctl", "-s"]).arg(lar.dir.at("s")).args(["attach", "web"]);
+    let mut terminal = attached(&lar, "web");
     for _ in 0..20 {
-        let mut terminal = Session::start(&attach);
-        terminal.until("attached to web");
         terminal.press("a line\n\x03");
-        terminal.until("detached; web runs on");
+        terminal.until("left 0");
+        terminal.type_line(&format!(
+            "{LAR} ctl -s {} attach web; echo left $?",
+            lar.dir.at("s").display()
+        ));
+        terminal.until("attached to ");
     }
+}
+
+#[test]
+fn with_close_ctrl_d_is_the_end_of_the_programs_input() {
+    let lar = Lar::start(
+        "<service web>\nprogram sh -c 'cat; echo all'\nstdin pipe\nrestart never\n</service>\n\
+                          <service other>\nprogram sleep 1000\n</service>\n",
+    );
+    lar.wait("web=running");
+    let mut terminal = attached(&lar, "--close web");
+    terminal.press("some text\n\x04");
+    terminal.until("some text");
+    terminal.until("all");
+    terminal.until("left 0");
+    lar.wait("web=exited");
 }
 
 #[test]
@@ -49,9 +72,7 @@ fn what_is_shown_is_the_programs_own_bytes_also_before_a_newline() {
          stdin pipe\n</service>\n",
     );
     lar.wait("ask=running");
-    let mut attach = Command::new(LAR);
-    attach.args(["ctl", "-s"]).arg(lar.dir.at("s")).args(["attach", "ask"]);
-    let mut terminal = Session::start(&attach);
+    let mut terminal = attached(&lar, "ask");
     terminal.until("name? ");
     terminal.type_line("lar");
     terminal.until("hello lar! ");
