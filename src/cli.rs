@@ -26,7 +26,7 @@ lar: init, process supervisor, and its own control client
 usage:
   lar [OPTIONS] -- PROGRAM [ARGS]    run one program: pass signals on, reap orphans, end as it does
   lar -C FILE [--daemon]             supervise the services of a file
-  lar run 'NAME: COMMAND'...         supervise several commands without a file
+  lar run [-i] 'NAME: COMMAND'...    supervise several commands without a file (-i: lar ctl send reaches them)
   lar run -f Procfile [-c web=2] [-e ENVFILE] [-d ROOT] [-p PORT] [NAME...]
                                      the same for a Procfile and its .env
   lar config --from-procfile [FILE]  print that as a file for -C

@@ -21,6 +21,7 @@ mod expand;
 mod graph;
 mod hooks;
 mod identity;
+mod input;
 pub mod keys;
 mod lines;
 mod names;

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | 5 entry | `main`, [`cli`]: one file for each role lar is called in |
 //! | 4 loop | [`run`], [`logger`] |
-//! | 3 edges | `ctl::server` and `ctl::client`, [`output`] (pipes to transcripts), [`check`] (readiness) |
+//! | 3 edges | `ctl::server` and `ctl::client`, [`output`] (pipes to transcripts), [`input`], [`check`] (readiness) |
 //! | 2 system | [`sys`]: all `unsafe`, all libc |
 //! | 1 pure | [`supervisor`], [`config`], `ctl::protocol`, [`transcript`] |
 //! | 0 words | [`plan`], [`time`], [`signal`], [`exit`], [`nearest`], [`python`] |
@@ -82,6 +82,7 @@ pub mod sys;
 // layer 3: edges (ctl/protocol is layer 1)
 pub mod check;
 pub mod ctl;
+pub mod input;
 pub mod output;
 
 // layer 4: the loop

@@ -6,6 +6,7 @@
 
 mod eventlog;
 mod hook;
+pub mod input;
 mod kinds;
 mod label;
 mod output;
@@ -18,6 +19,7 @@ use crate::signal::Signal;
 use crate::time::Duration;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
 pub use hook::Hook;
+pub use input::{Input, Stdin};
 pub use kinds::{EventKind, Kinds, Whom};
 pub use label::{Label, Standing};
 pub use output::{Format, OnFull, Output, Rotate, Target};
@@ -122,6 +124,8 @@ pub struct Service {
     pub reload: Option<Signal>,
     /// How its output is treated.
     pub output: Output,
+    /// What it can be sent.
+    pub input: Input,
     /// One for each instance, the first is number 1. Never empty.
     pub processes: Vec<Process>,
     /// How they differ, if they do, for instances that are added later: a NUL, which no word can hold, stands for
@@ -181,6 +185,7 @@ impl Default for Service {
             rolling: 0,
             reload: None,
             output: Output::default(),
+            input: Input::default(),
             processes: Vec::new(),
             template: None,
         }

@@ -15,6 +15,7 @@
 mod beside;
 mod build;
 mod edit;
+mod feed;
 mod hooks;
 mod launch;
 pub mod orders;
@@ -39,6 +40,7 @@ use crate::check::{Probes, notify};
 use crate::config::{print, print_settings::settings_lines};
 use crate::ctl::server::{Done, Order, Refusal, Server, View};
 use crate::exit::{Code, Pid};
+use crate::input::{ChannelId, Input};
 use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
 use crate::supervisor::hooks::Hooks;
@@ -112,6 +114,9 @@ struct Loop {
     /// What the images read from; it must stay open.
     null: OwnedFd,
     output: Output,
+    input: Input,
+    /// Streams to be read in the next turn.
+    lively: ReadyList,
     probes: Probes,
     listeners: Vec<Option<(InstanceId, notify::Listener)>>,
     /// The listener of each instance that has one.
@@ -208,8 +213,8 @@ impl Loop {
     /// How long the loop may sleep.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
-        let listed = !self.ready.is_empty() || !self.loud.is_empty();
-        let listed = listed || !self.edits.renewals.is_empty();
+        let lists = [&self.ready, &self.loud, &self.lively];
+        let listed = lists.iter().any(|list| !list.is_empty()) || !self.edits.renewals.is_empty();
         let busy = self.reap_again || listed || self.launch.busy();
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
@@ -237,6 +242,7 @@ impl Loop {
                 Source::Output(stream) => self.ready.add(stream),
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
                 Source::Notify(index) => self.loud.add(index),
+                Source::Channel(index) => self.channel_ready(ChannelId(index), event),
             }
         }
         if self.reap_again {
@@ -247,6 +253,7 @@ impl Loop {
                 self.hear(listener);
             }
         }
+        self.read_streams();
         for _ in 0..self.ready.len() {
             if let Some(stream) = self.ready.next() {
                 self.read(StreamId(stream));
@@ -374,6 +381,7 @@ impl Loop {
     fn obey(&mut self, order: Order) -> Result<Done, Refusal> {
         match order {
             Order::Edit(edit, ticket) => self.edit(edit, ticket),
+            Order::Feed(feed) => Ok(self.feed(&feed)),
             Order::Reopen => {
                 self.reopen().map(|()| Done::default()).map_err(|why| (Code::Failed, why))
             }
@@ -427,6 +435,8 @@ impl Loop {
             supervisor: &self.supervisor,
             journal: &self.journal,
             output: &|id| self.output.ring(id),
+            stream: &|id, way| self.input.ring(id, way),
+            way: &|id, way| self.input.look(id, way),
             status_text: &|id| {
                 // What a process said of itself goes with it.
                 if self.supervisor.instance(id).pid.is_none() {

@@ -8,6 +8,7 @@
 pub mod boot;
 pub mod clock;
 pub mod daemon;
+pub mod duplex;
 pub mod ear;
 pub mod entry;
 pub mod fd;

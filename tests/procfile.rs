@@ -84,6 +84,30 @@ fn the_file_that_is_written_does_the_same() {
 }
 
 #[test]
+fn a_program_can_be_sent_something_if_that_is_asked_for() {
+    let way = |dir: &Scratch, words: &[&str]| {
+        let mut command = Command::new(LAR);
+        command.args(words).current_dir(&dir.path);
+        let written = answer(&mut command).expect(0).out;
+        written.contains("  stdin pipe\n")
+    };
+    let dir = app();
+    let config = ["config", "--from-procfile", "Procfile"];
+    assert!(!way(&dir, &config));
+    assert!(way(&dir, &["config", "--from-procfile", "Procfile", "-i"]));
+    let environment = dir.read(".env");
+    for (value, yes) in [("true", true), ("1", true), ("no", false), ("0", false)] {
+        dir.write(".env", &format!("{environment}\nGAFFER_REDIRECT_INPUT={value}\n"));
+        assert_eq!(way(&dir, &config), yes, "{value}");
+    }
+    let mut lar = run(dir, &["-i", "echo: cat"]);
+    lar.err.until("echo: starting -> running");
+    lar.ask("send echo is sent").expect(0);
+    lar.out.until("[echo] is sent");
+    assert_eq!(lar.shut_down(), 0);
+}
+
+#[test]
 fn on_a_terminal_each_has_a_colour() {
     let dir = app();
     let shown = |variable: &str| {

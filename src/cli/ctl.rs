@@ -6,6 +6,7 @@
 
 mod args;
 mod clock;
+mod feed;
 mod help;
 mod json;
 mod print;
@@ -84,6 +85,9 @@ fn ask(arguments: &Arguments, mut words: Vec<String>) -> u8 {
             Ok(text) => words.extend(text.lines().map(str::to_owned)),
             Err(error) => return complain(Code::Usage, &format!("standard input: {error}")),
         }
+    }
+    if matches!(request.command, Command::Send | Command::Attach) {
+        return feed::run(arguments, &request);
     }
     let flags = request.command.spec().flags;
     let watched = io::stderr().is_terminal() && arguments.layout == Layout::Columns;

@@ -27,6 +27,7 @@ struct Options {
     port: Option<u32>,
     group: Option<String>,
     socket: Option<String>,
+    input: bool,
     words: Vec<String>,
 }
 
@@ -87,6 +88,7 @@ fn parse(args: Vec<OsString>) -> Result<Options, String> {
             Short('p') | Long("port") => {
                 options.port = Some(port("--port", &text(&mut parser)?)?);
             }
+            Short('i') | Long("input") => options.input = true,
             Short('s') | Long("socket") => options.socket = Some(text(&mut parser)?),
             Long("app") => options.group = Some(text(&mut parser)?),
             Value(word) => options.words.push(word.string().map_err(wrong)?),
@@ -138,15 +140,18 @@ fn translated(path: &str, options: &Options) -> Result<String, String> {
     }
     // What can't be read or is wrong is told when the variables are read for the programs.
     let texts: Vec<String> = environment.iter().flat_map(std::fs::read_to_string).collect();
-    let said = procfile::variable(&texts, "PORT").map(|text| port("PORT", &text)).transpose()?;
+    let port_said =
+        procfile::variable(&texts, "PORT").map(|text| port("PORT", &text)).transpose()?;
+    let said = |name| procfile::variable(&texts, name).is_some_and(|it| procfile::says_yes(&it));
     environment[0].insert(0, '-');
     let setting = procfile::Setting {
         root,
         environment,
         counts: options.counts.clone(),
         only: options.words.clone(),
-        port: options.port.or(said).unwrap_or(PORT),
+        port: options.port.or(port_said).unwrap_or(PORT),
         identity: ["GAFFER_UID", "GAFFER_GID"].map(|name| procfile::variable(&texts, name)),
+        input: options.input || said("GAFFER_REDIRECT_INPUT"),
         group: options.group.clone(),
         socket: options.socket.clone(),
     };
@@ -170,7 +175,7 @@ fn sections(options: &Options) -> Result<String, String> {
     if !counts.is_empty() || !environment.is_empty() {
         return Err("-c and -e are for a Procfile: lar run -f Procfile".into());
     }
-    let head = procfile::manager(options.socket.as_deref());
+    let head = procfile::manager(options.socket.as_deref()) + &procfile::commands(options.input);
     let services: Result<String, String> = words.iter().map(|word| section(word)).collect();
     Ok(head + &services?)
 }

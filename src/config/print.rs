@@ -6,6 +6,7 @@
 
 use core::fmt::Display;
 
+use super::input::STDINS;
 use super::output::{FORMATS, ON_FULL};
 use super::presets::RESTARTS;
 use super::service::{KILL_MODES, KINDS, ON_SHUTDOWN, RESOURCES, SPAWNS, STARTS};
@@ -25,6 +26,8 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
     page.pair("instances", service.processes.len());
     page.pair("start", name_of(&service.start, &STARTS));
     page.maybe("directory", first.directory.as_deref().map(escaped));
+    page.pair("stdin", name_of(&service.input.stdin, &STDINS));
+    page.all("streams", &service.input.streams);
     setup(&mut page, &service.setup);
     order(&mut page, service, name);
     readiness(&mut page, service, first);

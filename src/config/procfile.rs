@@ -22,6 +22,8 @@ pub struct Setting {
     pub port: u32,
     /// Whom they run as: a user and a group.
     pub identity: [Option<String>; 2],
+    /// Whether what they read is a pipe for `lar ctl send`, and not /dev/null.
+    pub input: bool,
     /// The programs' group.
     pub group: Option<String>,
     /// Where `lar ctl` reaches the manager, if not in the usual place.
@@ -33,6 +35,9 @@ type Program<'a> = (&'a str, &'a str);
 
 /// How far apart the ports of two programs are.
 const PORTS: u32 = 100;
+
+/// What lets a program be sent something.
+const INPUT: &str = "  stdin pipe\n";
 
 /// What makes a command one for the shell: the rest is run as it is.
 const SHELL: &[char] = &['|', '&', ';', '<', '>', '(', ')', '$', '`', '*', '?', '[', '{', '~'];
@@ -103,6 +108,11 @@ pub fn variable(files: &[String], name: &str) -> Option<String> {
     value
 }
 
+/// Whether a variable's value says yes, as gaffer takes it: anything that does not say no.
+pub fn says_yes(value: &str) -> bool {
+    !matches!(value.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "off")
+}
+
 /// One command as a section of a file. With a `port`, it finds PORT in its environment: the next one for each
 /// instance, which takes a shell to count.
 pub fn service(name: &str, command: &str, instances: u32, port: Option<u32>) -> String {
@@ -128,6 +138,11 @@ pub fn service(name: &str, command: &str, instances: u32, port: Option<u32>) -> 
     text
 }
 
+/// What holds for all commands, if they can be sent something.
+pub fn commands(input: bool) -> String {
+    if input { format!("<defaults>\n{INPUT}</defaults>\n") } else { String::new() }
+}
+
 /// The manager's section, if there is anything to say.
 pub fn manager(socket: Option<&str>) -> String {
     let socket = socket.map(|path| format!("<lar>\n  socket-name {}\n</lar>\n", plain(path)));
@@ -148,6 +163,9 @@ fn defaults(setting: &Setting) -> String {
         if let Some(name) = name {
             let _ = writeln!(text, "  {key} {}", plain(name));
         }
+    }
+    if setting.input {
+        text.push_str(INPUT);
     }
     text.push_str("  prefix color\n</defaults>\n");
     text
@@ -187,6 +205,7 @@ mod tests {
             only: Vec::new(),
             port: 5000,
             identity: [None, Some("www".into())],
+            input: false,
             group: None,
             socket: None,
         }
@@ -216,6 +235,8 @@ mod tests {
         assert!(!text.contains("<service web>") && text.contains("<service worker>"));
         let none = Setting { counts: vec![("web".into(), 0)], ..setting() };
         assert!(!translate(PROCFILE, &none).unwrap().text.contains("<service web>"));
+        let input = Setting { input: true, ..setting() };
+        assert!(translate(PROCFILE, &input).unwrap().text.contains("  stdin pipe\n"));
         let slip = Setting { only: vec!["wroker".into()], ..setting() };
         let error = translate(PROCFILE, &slip).unwrap_err();
         assert_eq!(error, "there is no program 'wroker'; did you mean 'worker'?");

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -81,6 +81,12 @@ impl fmt::Display for ClientError {
     }
 }
 
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl Connection {
     /// Connects to the first of `places` where a manager answers.
     pub fn open(places: &[Place]) -> Result<Connection, ClientError> {
@@ -132,6 +138,59 @@ impl Connection {
                 return Err(ClientError::Closed(self.place.clone()));
             }
         }
+    }
+
+    /// The next line of the reply, if it has come.
+    pub fn line_now(&mut self) -> Result<Option<Line>, ClientError> {
+        let Some(line) = self.line() else { return Ok(None) };
+        let parsed = Line::parse(&line);
+        parsed.map(Some).ok_or_else(|| ClientError::Garbled(self.place.clone(), line))
+    }
+
+    /// Reads what has come; false at the end.
+    pub fn read_now(&mut self) -> Result<bool, ClientError> {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => Ok(false),
+            Ok(count) => {
+                self.input.extend_from_slice(&chunk[..count]);
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(true),
+                ErrorKind::ConnectionReset => Ok(false),
+                _ => Err(self.broken(error)),
+            },
+        }
+    }
+
+    /// Sends as much of this as is taken at once; how much. What nobody takes any more counts as sent: why not is to be
+    /// read.
+    pub fn send_now(&mut self, bytes: &[u8]) -> Result<usize, ClientError> {
+        match self.stream.write(bytes) {
+            Ok(count) => Ok(count),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(0),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(bytes.len()),
+                _ => Err(self.broken(error)),
+            },
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn end_sending(&mut self) {
+        // Who has left need not hear it.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// That the manager has left before its last line.
+    pub fn closed(&self) -> ClientError {
+        ClientError::Closed(self.place.clone())
+    }
+
+    /// That it has said nothing for too long.
+    pub fn silent(&self) -> ClientError {
+        ClientError::Silent(self.place.clone())
     }
 
     /// Waits until the manager has closed the connection: until it has ended.

@@ -13,6 +13,7 @@
 mod access;
 mod change;
 mod events;
+mod feed;
 pub mod linked;
 pub mod listen;
 mod names;
@@ -37,6 +38,7 @@ use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+pub use self::feed::Feed;
 pub use self::listen::BindError;
 use self::listen::Bound;
 pub use self::once::Departure;
@@ -79,6 +81,8 @@ pub enum Order {
     LogLevel(Level),
     /// Change who there is.
     Edit(Edit, Ticket),
+    /// Hand bytes to programs.
+    Feed(Feed),
 }
 
 /// A change of who there is. It names services by their names, and instances with what tells them from others that
@@ -142,6 +146,8 @@ pub struct Done {
     pub renewed: Vec<InstanceId>,
     /// The run that was begun, and how it ended if it has by now.
     pub run: Option<(InstanceId, Option<Departure>)>,
+    /// Up to where each of those that were sent something has been given it.
+    pub taken: Vec<u64>,
 }
 
 /// Whom an order came from; harmless when they have left.
@@ -265,6 +271,7 @@ impl Server {
             }
             self.peers[slot] = Some(peer);
         }
+        self.feed(view);
     }
 
     /// What a client wants of the loop next.
@@ -280,6 +287,12 @@ impl Server {
             Work::Held => None,
             Work::Ordered(ordered) => Some(*ordered),
             Work::Idle | Work::Reply(_) | Work::Text(_) | Work::Wait(_) | Work::Run(_) => return,
+            Work::Send(_) => {
+                if let (Work::Send(sending), Ok(done)) = (&mut peer.work, result) {
+                    sending.taken(&done.taken);
+                }
+                return;
+            }
         };
         if peer.foreign {
             peer.work = Work::Text(Text::new(String::new()));
@@ -299,6 +312,7 @@ impl Server {
                 Work::Wait(waiter) => waiter.forget(gone),
                 Work::Reply(reply) => reply.forget(gone.id),
                 Work::Run(run) => run.forget(gone),
+                Work::Send(sending) => sending.forget(gone.id),
                 Work::Idle | Work::Held | Work::Ordered(_) | Work::Text(_) => {}
             }
         }
@@ -395,6 +409,7 @@ impl Server {
         });
         peer.work = match request {
             Ok(request) => {
+                peer.await_body(request.body, request.text.as_deref());
                 self.ticket += 1;
                 let (client, orders) = (ClientId { slot, serial: peer.serial }, &mut self.orders);
                 let turn = Turn { view, inbox, orders, client, ticket: Ticket(self.ticket) };

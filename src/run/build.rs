@@ -16,6 +16,7 @@ use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
 use crate::exit::{Errno, Pid};
+use crate::input::Input;
 use crate::output::Output;
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
 use crate::supervisor::Supervisor;
@@ -69,10 +70,12 @@ impl Loop {
             take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
         watch(&poll, signals.as_raw_fd(), Source::Signals)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let output = capture(&plan, foreground, started, &poll)?;
+        let output = capture(&plan, &poll, foreground, started)?;
+        let input = feed(&plan, &poll)?;
         let (listeners, listener_of) = listen(&plan, &poll)?;
         let null = empty_input()?;
-        let images = paint(&plan, &given, &output, &listeners, &listener_of, null.as_raw_fd())?;
+        let images =
+            paint(&plan, &given, (&output, &input), &listeners, &listener_of, null.as_raw_fd())?;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let pid = Pid(std::process::id() as i32);
@@ -93,6 +96,8 @@ impl Loop {
             images,
             null,
             output,
+            lively: ReadyList::new(input.count()),
+            input,
             probes: Probes::new(instances),
             loud: ReadyList::new(listeners.len()),
             listeners,
@@ -154,12 +159,25 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
         .map_err(|error| StartError::Io("epoll", error))
 }
 
-/// The pipes for what services write.
-fn capture(plan: &Plan, foreground: bool, now: Instant, poll: &Poll) -> Result<Output, StartError> {
+/// The pipes from services, watched.
+fn capture(plan: &Plan, poll: &Poll, foreground: bool, now: Instant) -> Result<Output, StartError> {
     let (output, warnings) = Output::new(plan, foreground, now);
     warnings.iter().for_each(|warning| warn!("{warning}"));
     output.sources().try_for_each(|(id, fd)| watch(poll, fd, Source::Output(id.0)))?;
     Ok(output)
+}
+
+/// The ways into services, watched.
+fn feed(plan: &Plan, poll: &Poll) -> Result<Input, StartError> {
+    let failed = |errno| StartError::Kernel("streams", Errno(errno as i32));
+    let input = Input::new(plan).map_err(failed)?;
+    let both = Interest::READABLE | Interest::WRITABLE;
+    for (channel, fd) in input.sources() {
+        poll.registry()
+            .register(&mut SourceFd(&fd), Source::Channel(channel.0).token(), both)
+            .map_err(|error| StartError::Io("epoll", error))?;
+    }
+    Ok(input)
 }
 
 /// A pid file that can't be written is a warning: the services matter more.
@@ -203,7 +221,7 @@ fn processes(plan: &Plan) -> impl Iterator<Item = (&Service, &Process)> {
 fn paint(
     plan: &Plan,
     given: &Rc<Given>,
-    output: &Output,
+    (output, input): (&Output, &Input),
     listeners: &[Option<(InstanceId, notify::Listener)>],
     listener_of: &[Option<u32>],
     null: RawFd,
@@ -213,10 +231,11 @@ fn paint(
         for (number, process) in (1u32..).zip(&service.processes) {
             let instance = InstanceId(images.len() as u32);
             let address = listener(listeners, listener_of, instance);
-            let stdio = output.stdio(instance);
+            let (stdio, streams) = (output.stdio(instance), input.streams(instance));
             let settings = &plan.settings;
-            let (run, listener) = (false, address);
-            let sitter = Sitter { settings, service, number, run, process, listener, stdio };
+            let (run, listener, streams) = (false, address, &streams[..]);
+            let sitter =
+                Sitter { settings, service, number, run, process, listener, stdio, streams };
             let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             images.push(Some(painted.map_err(fail)?));
@@ -237,11 +256,16 @@ pub(super) struct Sitter<'a> {
     pub(super) listener: Option<&'a notify::Listener>,
     /// Its standard output and standard error.
     pub(super) stdio: (RawFd, RawFd),
+    /// Its ends of its streams.
+    pub(super) streams: &'a [RawFd],
 }
+
+/// The first fd after the standard ones.
+const FIRST_FD: RawFd = 3;
 
 /// The images of one instance.
 pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
-    let Sitter { settings, service, process, stdio: (stdout, stderr), .. } = *sitter;
+    let Sitter { settings, service, process, stdio: (stdout, stderr), streams, .. } = *sitter;
     let extra = extra(sitter);
     let mut asking = extra.clone();
     if settings.runner.is_none() {
@@ -253,8 +277,10 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     if let Some(single) = &settings.single {
         recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
     }
+    recipe.fds = streams.iter().copied().zip(FIRST_FD..).collect();
     let main = Image::new(given, &recipe)?;
-    recipe.extra = &asking;
+    // Who only asks has nothing to say.
+    (recipe.extra, recipe.fds) = (&asking, Vec::new());
     let probe = match &process.ready {
         Some(Probe::Command(argv)) => {
             (recipe.argv, recipe.executable) = (words(argv), None);
@@ -294,6 +320,13 @@ fn extra(sitter: &Sitter) -> Vec<(String, String)> {
         if run {
             extra.push(("LAR_RUN".into(), number.to_string()));
         }
+    }
+    let streams = &service.input.streams;
+    for (stream, fd) in streams.iter().zip(FIRST_FD..) {
+        extra.push((plan::input::variable(stream), fd.to_string()));
+    }
+    if !streams.is_empty() {
+        extra.push(("LAR_STREAMS".into(), streams.join(" ")));
     }
     if let Some(Ok(address)) = listener.map(notify::Listener::address) {
         extra.push(("NOTIFY_SOCKET".into(), address));

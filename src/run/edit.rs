@@ -17,6 +17,7 @@ use super::token::Source;
 use super::{Images, Loop};
 use crate::check::notify;
 use crate::ctl::server::Departure;
+use crate::input;
 use crate::output::{Furniture, StreamId};
 use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing};
 use crate::supervisor::Ticket;
@@ -32,6 +33,8 @@ pub(super) struct Kit {
     /// `None`: it keeps what it has.
     furniture: Option<Furniture>,
     ear: Ear,
+    /// `None`: it keeps what it has.
+    input: Option<input::Kit>,
 }
 
 /// What the loop keeps for changes of who there is.
@@ -178,6 +181,20 @@ impl Loop {
                 return Err(why);
             }
         };
+        let keeps = instance.is_some_and(|id| self.keeps_input(id, service));
+        let input = match if keeps { None } else { Some(self.furnish_input(service)) }.transpose() {
+            Ok(input) => input,
+            Err(why) => {
+                self.take_away(furniture);
+                self.close_ear(ear);
+                return Err(why);
+            }
+        };
+        let streams = match (&input, instance) {
+            (Some(kit), _) => self.input.streams_of(kit),
+            (None, Some(id)) => self.input.streams(id),
+            (None, None) => Vec::new(),
+        };
         let stdio = match (&furniture, instance) {
             (Some(furniture), _) => self.output.stdio_of(furniture),
             (None, Some(id)) => self.output.stdio(id),
@@ -190,12 +207,17 @@ impl Loop {
         let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
         let listener = listener.map(|(_, listener)| listener);
         let settings = self.supervisor.settings();
-        let sitter = Sitter { settings, service, number, run, process, listener, stdio };
+        let streams = &streams[..];
+        let sitter = Sitter { settings, service, number, run, process, listener, stdio, streams };
         match image(&self.given, &sitter, self.null.as_raw_fd()) {
-            Ok(images) => Ok(Kit { service: service.name.clone(), number, images, furniture, ear }),
+            Ok(images) => {
+                let service = service.name.clone();
+                Ok(Kit { service, number, images, furniture, ear, input })
+            }
             Err(errno) => {
                 self.take_away(furniture);
                 self.close_ear(ear);
+                input.into_iter().for_each(|kit| self.close_input(kit));
                 Err(format!("can't be prepared: {errno}"))
             }
         }
@@ -211,6 +233,17 @@ impl Loop {
         old.output.ring == service.output.ring
             && user(old) == user(service)
             && self.supervisor.process(id).is_some_and(same)
+    }
+
+    /// Whether what an instance is sent goes on as it does.
+    fn keeps_input(&self, id: InstanceId, service: &Service) -> bool {
+        let old = self.supervisor.service(self.supervisor.instance(id).service);
+        let user = |service: &Service| service.setup.identity.as_ref().and_then(|it| it.uid);
+        let ring = |service: &Service| match service.input.streams.is_empty() {
+            true => 0,
+            false => service.output.ring,
+        };
+        old.input == service.input && user(old) == user(service) && ring(old) == ring(service)
     }
 
     /// The pipes of an instance, watched.
@@ -310,7 +343,10 @@ impl Loop {
             // Without an image its start fails, and says so.
             return warn!("{}: nothing was prepared for it", self.supervisor.label(instance));
         };
-        let Kit { images, furniture, ear, .. } = kit;
+        let Kit { images, furniture, ear, input, .. } = kit;
+        if let Some(input) = input {
+            self.input.install(instance, input);
+        }
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = Some(images);
         }
@@ -339,6 +375,10 @@ impl Loop {
     pub(super) fn gone(&mut self, instance: InstanceId) {
         let departure = self.departure(instance);
         self.output.clear(instance);
+        self.input.clear(instance);
+        while let Some(kit) = self.input.take_former(instance) {
+            self.close_input(kit);
+        }
         self.edits.former = true;
         self.let_go_of_former(instance);
         self.probes.cancel(instance.index());
@@ -388,9 +428,10 @@ impl Loop {
 
     /// Lets go of what nobody has taken.
     pub(super) fn discard_kits(&mut self) {
-        while let Some(Kit { furniture, ear, .. }) = self.edits.kits.pop_front() {
+        while let Some(Kit { furniture, ear, input, .. }) = self.edits.kits.pop_front() {
             self.take_away(furniture);
             self.close_ear(ear);
+            input.into_iter().for_each(|kit| self.close_input(kit));
         }
     }
 }

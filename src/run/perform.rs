@@ -43,6 +43,10 @@ impl Loop {
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     pub(super) fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
+            if let Err(errno) = self.open_input(instance) {
+                self.note(Note::Failed(Stage::Fds, errno));
+                return Event::SpawnFailed { instance, role, stage: Stage::Fds, errno };
+            }
             if self.edits.former {
                 self.let_go_of_former(instance);
             }
@@ -63,6 +67,9 @@ impl Loop {
             }
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
+        if role == Role::Main {
+            self.input.started(instance, spawned.is_ok());
+        }
         match spawned {
             Ok(pid) => {
                 if let Some(single) = &mut self.single {

@@ -19,13 +19,15 @@ pub enum Source {
     Probe(u32),
     /// The socket on which an instance says so itself; the listener's number.
     Notify(u32),
+    /// lar's end of what a service is sent through; the channel's number.
+    Channel(u32),
 }
 
 /// The first of the control server's tokens.
 pub const CONTROL: Token = Token(0);
 
 /// Kinds are the residues modulo this; the quotient, past the control server's, is the index.
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 
 impl Source {
     /// As a number for mio. `Control` stands for the server's first.
@@ -36,6 +38,7 @@ impl Source {
             Source::Output(index) => (1, index),
             Source::Probe(index) => (2, index),
             Source::Notify(index) => (3, index),
+            Source::Channel(index) => (4, index),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -48,6 +51,7 @@ impl Source {
             1 => Source::Output(index),
             2 => Source::Probe(index),
             3 => Source::Notify(index),
+            4 => Source::Channel(index),
             _ => Source::Signals,
         }
     }
@@ -60,8 +64,9 @@ mod tests {
     #[test]
     fn every_source_is_found_again_by_its_token() {
         for index in [0, 1, 2, 31, 32, 33, 10_000, u32::MAX / 8] {
-            let sources = [Source::Output(index), Source::Probe(index), Source::Notify(index)];
-            for source in sources.into_iter().chain([Source::Signals, Source::Control]) {
+            let [output, probe] = [Source::Output(index), Source::Probe(index)];
+            let [notify, channel] = [Source::Notify(index), Source::Channel(index)];
+            for source in [output, probe, notify, channel, Source::Signals, Source::Control] {
                 assert_eq!(Source::of(source.token()), source);
             }
         }

@@ -31,6 +31,17 @@ pub enum Heard {
     Silence,
 }
 
+/// What is waited for of an fd besides its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It is not looked at.
+    Nothing,
+    /// That it can be read.
+    Read,
+    /// That it can be read or written.
+    Both,
+}
+
 impl Ear {
     /// Begins to listen for these. EMFILE, ENFILE, ENOMEM.
     pub fn open(signals: &[Signal]) -> Result<Ear, Errno> {
@@ -67,6 +78,47 @@ impl Ear {
             }
             if until.is_some_and(|until| until <= Instant::now()) {
                 return Ok(Heard::Silence);
+            }
+        }
+    }
+
+    /// Waits until one of two fds is as it is wished to be, a signal has come, or it is `until`; and which of them can
+    /// be read.
+    pub fn wait_for(
+        &mut self,
+        wishes: [(BorrowedFd, Wish); 2],
+        until: Option<Instant>,
+    ) -> Result<(Heard, [bool; 2]), Errno> {
+        let flags = |wish| match wish {
+            Wish::Nothing => PollFlags::empty(),
+            Wish::Read => PollFlags::POLLIN,
+            Wish::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
+        };
+        loop {
+            let found = {
+                let [first, second] = wishes.map(|(fd, wish)| PollFd::new(fd, flags(wish)));
+                let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN), first, second];
+                match poll(&mut fds, timeout(until)) {
+                    Err(nix::errno::Errno::EINTR) => continue,
+                    Err(errno) => return Err(errno.into()),
+                    Ok(_) => {}
+                }
+                let [_, first, second] = fds;
+                [first, second].map(|fd| fd.revents().unwrap_or(PollFlags::empty()))
+            };
+            if let Some(received) = self.read() {
+                return Ok((Heard::Signal(received), [false; 2]));
+            }
+            let wished = [(wishes[0].1, found[0]), (wishes[1].1, found[1])];
+            // An error, or an end, is read as well; of what is not looked at it is none of ours.
+            let reads = wished.map(|(wish, found)| {
+                wish != Wish::Nothing && found.intersects(!PollFlags::POLLOUT)
+            });
+            if wished.iter().any(|(wish, found)| *wish != Wish::Nothing && !found.is_empty()) {
+                return Ok((Heard::Ready, reads));
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Ok((Heard::Silence, reads));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! place only, the spawn. Nothing here blocks on what a path turns out to be. Fds 0 to 2 are never
 //! owned by anything.
 
+use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 
@@ -64,7 +65,7 @@ fn put(fd: RawFd, to: RawFd) {
 /// for its whole life (the reader of a pipe would never see its end). Nothing may be open yet that
 /// somebody owns.
 pub fn close_inherited() {
-    close_from_3();
+    close_range(3, c_int::MAX);
 }
 
 /// All fds from 3 up that lar was given, for single-program mode: its program is to find them (a shell's
@@ -101,13 +102,13 @@ pub fn take_one(number: RawFd) -> Option<OwnedFd> {
 /// service.
 const CLOSE_ONE_BY_ONE: i32 = 4096;
 
-/// Closes all fds from 3 up. Async-signal safe: the child of a spawn uses it.
-pub(super) fn close_from_3() {
+/// Closes all fds from one number to another. Async-signal safe: the child of a spawn uses it.
+pub(super) fn close_range(from: c_int, to: c_int) {
     // SAFETY: both calls take plain numbers; whoever calls this owns nothing that is closed (a
     // child after clone, whose table of fds is a copy, or a main that has not opened anything).
     unsafe {
-        if libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) == -1 {
-            for fd in 3..CLOSE_ONE_BY_ONE {
+        if libc::syscall(libc::SYS_close_range, from, to, 0) == -1 {
+            for fd in from..=to.min(CLOSE_ONE_BY_ONE) {
                 libc::syscall(libc::SYS_close, fd);
             }
         }
@@ -148,6 +149,17 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
             answer => return Ok(answer?),
         }
     }
+}
+
+/// A terminal at standard input, opened anew so that reading it never blocks, whatever becomes of what was typed
+/// between a poll and the read (Ctrl-C throws it away). `None` if there is none, or it can't be opened: without /proc.
+pub fn terminal_input() -> Option<OwnedFd> {
+    let input = standard(Standard::Input);
+    if !nix::unistd::isatty(input).unwrap_or(false) {
+        return None;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    nix::fcntl::open("/proc/self/fd/0", flags, nix::sys::stat::Mode::empty()).ok()
 }
 
 /// Writes once; how much was taken. EAGAIN, EPIPE, ENOSPC…

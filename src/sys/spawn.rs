@@ -18,6 +18,7 @@ mod blanks;
 mod child;
 mod environment;
 mod image;
+mod passed;
 
 use std::ffi::c_void;
 use std::ptr::NonNull;

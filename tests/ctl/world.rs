@@ -186,9 +186,13 @@ impl World {
         inbox.into_iter().for_each(|event| self.handle(event));
         while let Some((client, order)) = self.server.poll_order() {
             let failed = "/var/log: no such directory".to_owned();
-            let result = match order {
+            let result = match &order {
                 Order::Reopen => Err((Code::Failed, failed)),
                 Order::LogLevel(_) => Ok(Done::default()),
+                Order::Feed(feed) => {
+                    let taken = vec![0; feed.whom.len()];
+                    Ok(Done { taken, ..Done::default() })
+                }
                 Order::Edit(..) => Err((Code::Refused, "nobody edits here".to_owned())),
             };
             self.orders.push(order);
@@ -212,6 +216,8 @@ impl World {
                 supervisor,
                 journal,
                 output: &|id| rings[id.index()].as_ref(),
+                stream: &|_, _| None,
+                way: &|_, _| None,
                 status_text: &|_| "",
                 config: &config,
                 started: Instant::ZERO,

@@ -68,10 +68,15 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
     Ok(arguments)
 }
 
-/// Whether these words are an `add` up to the name.
+/// Whether what follows these words is none of ours: after `add NAME`, and after the first word of a text.
 fn names_new(words: &[String]) -> bool {
     let mut plain = words.iter().filter(|word| *word == "-" || !word.starts_with('-'));
-    plain.next().is_some_and(|verb| verb == "add") && plain.next().is_some()
+    match plain.next().map(String::as_str) {
+        Some("add") => plain.next().is_some(),
+        // Its text.
+        Some("send") => plain.nth(1).is_some() || words.iter().any(|word| word == "--"),
+        _ => false,
+    }
 }
 
 /// Whether these words are a `once`, and the next word is the last that is not the program's.
@@ -84,6 +89,8 @@ fn runs(words: &[String], next: Option<&std::ffi::OsStr>) -> bool {
 fn dashed(before: &[String], word: &std::ffi::OsStr) -> bool {
     let Some(rest) = word.to_str().and_then(|word| word.strip_prefix('-')) else { return false };
     match before.first().map(String::as_str) {
+        // To lexopt it would be gone.
+        Some("send") => rest == "-",
         Some("kill") => before.len() == 1 && Signal::parse(rest).is_some(),
         Some("scale") => !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()),
         _ => false,

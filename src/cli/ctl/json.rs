@@ -6,8 +6,19 @@ use std::fmt::Write;
 use crate::ctl::protocol::record::Fields;
 
 /// Keys whose values stay text, even if they look like a number.
-const TEXT: &[&str] =
-    &["name", "group", "text", "line", "cause", "last_exit", "version", "level", "config"];
+const TEXT: &[&str] = &[
+    "name",
+    "group",
+    "text",
+    "data",
+    "error",
+    "line",
+    "cause",
+    "last_exit",
+    "version",
+    "level",
+    "config",
+];
 
 const LISTS: &[&str] = &["event", "requires", "wants", "after", "restart_with"];
 

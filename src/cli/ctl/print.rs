@@ -164,6 +164,8 @@ impl Printer {
             Command::List => &["name", "group", "type", "instances"],
             Command::Pid => &["name", "pid"],
             Command::Logs => &["name", "text"],
+            Command::Send => &["name", "bytes", "error"],
+            Command::Attach => &["name", "data"],
             Command::Config | Command::Apply => &["line"],
             Command::Ping => &["pong", "pid"],
             Command::Version => &["version", "pid", "uptime_ms", "started_ms", "config"],
@@ -255,6 +257,10 @@ impl Printer {
         if self.layout == Layout::Plain {
             return self.records.iter().try_for_each(|record| self.plain(record, out));
         }
+        // Of one the last line says it all.
+        if self.command == Command::Send && self.records.len() < 2 {
+            return Ok(());
+        }
         let paint = |state: &str| self.paint(state);
         match self.command {
             Command::Status => self.table(out),
@@ -290,6 +296,10 @@ impl Printer {
             }
             Command::Health => format!("{} of {} up", text("up"), text("wanted")),
             Command::LogLevel => text("level"),
+            Command::Send => {
+                let error = record.text("error").map(|error| format!(": {error}"));
+                format!("{}: {} bytes{}", text("name"), text("bytes"), error.unwrap_or_default())
+            }
             _ => {
                 let pid = record.text("pid").map(|pid| format!(", pid {pid}"));
                 let detail = Some(detail(record)).filter(|detail| !detail.is_empty() && !failed);

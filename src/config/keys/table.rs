@@ -48,8 +48,10 @@ keys! {
             : "whether it starts with the manager or when somebody says so";
         "spawn" "vfork|fork" ["vfork"] "fork" Live
             : "fork is slower; for programs on a file system that may hang";
-        "stdin" "null" ["null"] "null" Restart
-            : "its standard input";
+        "stdin" "null|pipe" ["null"] "pipe" Restart
+            : "its standard input; pipe: what `lar ctl send` and `attach` write, a new one for each process";
+        "streams" "NAME…" [""] "ctrl data" Restart list
+            : "two-way fds from 3 on (after its sockets), each told by LAR_STREAM_<NAME>; for `send --stream`";
     }
     Service / "environment" {
         "environment-file" "[-]PATH" [""] "-/etc/default/web" Restart list

@@ -24,6 +24,10 @@ pub enum Takes {
     Definition,
     /// One name; after `--`, words for its program.
     Run,
+    /// One name, then text.
+    Text,
+    /// One name.
+    OneName,
 }
 
 macro_rules! flags {
@@ -93,6 +97,10 @@ flags! {
     Variable "env" Some('e'), Some("NAME=VALUE"); "a variable for the run; may be repeated"
     /// How long a run may take.
     Limit "timeout" None, Some("TIME"); "how long the run may take; then it is stopped"
+    /// Not standard input and output, but this stream.
+    Stream "stream" None, Some("NAME"); "not standard input and output, but this stream"
+    /// Then end its input.
+    Close "close" None, None; "when all is sent, end its input: it reads to the end"
     /// Send the changes of the named instances while the reply is waited for. Clients with a terminal
     /// ask.
     Progress "progress" None, None; "send changes while waiting"
@@ -159,6 +167,9 @@ const SCALE: &[Flag] =
 const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
 const REMOVE: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::WithDependents, Flag::Force, Flag::Progress];
+const LOGS: &[Flag] = &[Flag::Follow, Flag::Lines, Flag::Stream];
+const SEND: &[Flag] = &[Flag::Stream, Flag::Close, Flag::NoWait, Flag::Timeout];
+const ATTACH: &[Flag] = &[Flag::Lines, Flag::Stream, Flag::Close];
 const APPLY: &[Flag] = &[Flag::DryRun, Flag::NoWait, Flag::Timeout, Flag::Progress];
 
 commands! {
@@ -171,7 +182,7 @@ commands! {
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
     Events "events" "[-n N | --since SEQ] [--kind KIND,…] [NAME…]" Names View EVENTS;
         "what happens to services, as it happens"
-    Logs "logs" "[-f] [-n N] [NAME…]" Names View &[Flag::Follow, Flag::Lines]; "the latest output"
+    Logs "logs" "[-f] [-n N] [--stream S] [NAME…]" Names View LOGS; "the latest output"
     Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
     Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so; one instance of several is replaced"
@@ -181,6 +192,10 @@ commands! {
         "run its program once more, beside its instances, and end as that does"
     Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
+    Send "send" "[--stream S] [--close] NAME [TEXT…|-]" Text Operate SEND;
+        "write a line, or what comes from standard input, to its input (`stdin pipe`) or a stream"
+    Attach "attach" "[--stream S] [--close] NAME" OneName Operate ATTACH;
+        "its output as it comes, and lines to its input; Ctrl-D or Ctrl-C leaves, and it runs on"
     Clear "clear" "NAME…" SomeNames Operate NONE;
         "forget deaths: waits end now, what failed is tried again"
     Scale "scale" "NAME N|+N|-N" Count Operate SCALE; "have so many instances of a service"

@@ -61,6 +61,23 @@ pub struct Request {
     pub signal: Signal,
     /// What `loglevel` sets.
     pub level: Option<Level>,
+    /// [`Flag::Stream`].
+    pub stream: Option<String>,
+    /// [`Flag::Close`].
+    pub close: bool,
+    /// What `send` sends, if that stands in the line: a line of its own.
+    pub text: Option<String>,
+    /// What follows the line.
+    pub body: Body,
+}
+
+/// What follows a request's line: the bytes that are sent to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// So many bytes.
+    Bytes(u64),
+    /// All up to the end of what the client says.
+    Open,
 }
 
 /// How many instances `scale` wants.
@@ -173,6 +190,10 @@ impl Request {
             count: None,
             signal: Signal::TERM,
             level: None,
+            stream: None,
+            close: false,
+            text: None,
+            body: Body::Bytes(0),
         };
         let mut only_names = false;
         while let Some(word) = words.next() {
@@ -180,6 +201,8 @@ impl Request {
                 request.names.push(word);
                 // Whatever follows a new service's name is its own.
                 only_names |= command == Command::Add;
+                // And whatever follows the first word of a text.
+                only_names |= command == Command::Send && request.names.len() > 1;
             } else if word == "--" && command == Command::Once {
                 request.arguments.extend(words.by_ref());
             } else if word == "--" {
@@ -259,6 +282,7 @@ impl Request {
                 let (name, value) = pair.ok_or_else(odd)?;
                 self.variables.push((name.to_owned(), value.to_owned()));
             }
+            Flag::Stream => self.stream = Some(given.to_owned()),
             Flag::Lines => self.lines = Some(given.parse().map_err(|_| odd())?),
             Flag::Since => self.since = Some(given.parse().map_err(|_| odd())?),
             Flag::Kind => self.kinds = Some(kinds(self.kinds, given)?),
@@ -274,6 +298,7 @@ impl Request {
             Flag::DryRun => self.dry_run = true,
             Flag::Save => self.save = true,
             Flag::Rolling => self.rolling = true,
+            Flag::Close => self.close = true,
         }
         Ok(())
     }
@@ -322,12 +347,44 @@ impl Request {
                     spec.name
                 ));
             }
+            Takes::Text => self.text()?,
+            Takes::OneName => {
+                self.body = Body::Open;
+                if let Some(more) = self.names.get(1) {
+                    return extra(spec.name, more);
+                }
+            }
             Takes::SomeNames | Takes::Signal | Takes::Definition | Takes::Run => {}
         }
         match self.names.is_empty() {
             true => wrong(format!("{} needs a name (or `all`)", spec.name)),
             false => Ok(()),
         }
+    }
+
+    /// What `send` sends: `body=N` bytes that follow, `body=*` all that follows, or the words after the name as a line.
+    fn text(&mut self) -> Result<(), RequestError> {
+        let words = self.names.split_off(self.names.len().min(1));
+        let body = match &words[..] {
+            [word] => word.strip_prefix("body="),
+            _ => None,
+        };
+        match body {
+            Some("*") => self.body = Body::Open,
+            Some(number) => {
+                let odd =
+                    || RequestError::Wrong(format!("{} is no number of bytes", Quoted(number)));
+                self.body = Body::Bytes(number.parse().map_err(|_| odd())?);
+            }
+            None if !words.is_empty() => self.text = Some(words.join(" ") + "\n"),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether it is to be shown what a program writes, and says what that reads.
+    pub fn attaches(&self) -> bool {
+        self.command == Command::Attach
     }
 
     /// What a client must be allowed for this.
@@ -342,7 +399,7 @@ impl Request {
 
     /// Whether its reply ends only when the client leaves.
     pub fn endless(&self) -> bool {
-        self.command == Command::Events || self.follow
+        self.command == Command::Events || self.attaches() || self.follow
     }
 }
 

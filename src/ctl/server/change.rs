@@ -185,7 +185,7 @@ fn fewer(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
 
 /// What follows a change: its lines, or the wait for who comes and goes.
 pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
-    let Done { lines, up, gone, renewed, run } = done;
+    let Done { lines, up, gone, renewed, run, .. } = done;
     match run {
         Some((id, over)) if ordered.wait || over.is_some() => return Work::Run(Run::new(id, over)),
         Some((id, _)) => {

@@ -7,6 +7,7 @@ use super::reply::{Full, Step, Told, told};
 use super::view::View;
 use super::work::Logs;
 use crate::ctl::protocol::record::Buffer;
+use crate::plan::InstanceId;
 use crate::transcript::ring::Ring;
 
 /// How many lines of output follow a start that failed: enough for the message that matters.
@@ -18,7 +19,7 @@ const PART: usize = 2048;
 /// Writes the next line of whoever has one, taking turns.
 pub fn step(logs: &mut Logs, view: &View, out: &mut Buffer) -> Step {
     for (id, position) in &mut logs.sent {
-        let Some(ring) = (view.output)(*id) else { continue };
+        let Some(ring) = ring(*id, logs.stream.as_deref(), view) else { continue };
         match line(&view.supervisor.label(*id), ring, *position, !logs.follow, out) {
             Ok(None) => {}
             Ok(Some(next)) => {
@@ -29,6 +30,13 @@ pub fn step(logs: &mut Logs, view: &View, out: &mut Buffer) -> Step {
         }
     }
     if logs.follow { Step::Later } else { Step::Done }
+}
+
+/// What was written last: to standard output and error, or to a stream.
+pub fn ring<'a>(id: InstanceId, stream: Option<&str>, view: &View<'a>) -> Option<&'a Ring> {
+    let Some(name) = stream else { return (view.output)(id) };
+    let service = view.supervisor.service(view.supervisor.instance(id).service);
+    (view.stream)(id, service.input.way(name)?)
 }
 
 /// Writes the line of `ring` at `position`, if there is one. An unfinished one counts only if `all`.

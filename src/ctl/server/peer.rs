@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 
 use super::work::Work;
 use crate::ctl::protocol::record::Buffer;
+use crate::ctl::protocol::request::Body;
 use crate::ctl::protocol::{GREETING, MAX_REQUEST, zdaemon};
 use crate::plan::Access;
 use crate::time::{Duration, Instant};
@@ -21,6 +22,9 @@ pub const OUTPUT: usize = 16 * 1024;
 /// How long a client that was cut off may take to read the reason: it may have been stopped by Ctrl-Z. It costs no more
 /// than any other client that is silent.
 const LAST_WORDS: Duration = Duration::from_secs(30);
+
+/// How much of what a client sends to programs is read ahead, in bytes: then it waits for them.
+const BODY: usize = 16 * 1024;
 
 /// Bytes read from one client in one turn of the loop.
 const CHUNK: usize = 4096;
@@ -57,6 +61,8 @@ pub struct Peer {
     eof: bool,
     skipping: bool,
     gone: bool,
+    // What of the input follows a request's line and belongs to that.
+    body: Body,
     // Set once the last line is in `output`: nothing else is done any more.
     closing: Option<Instant>,
 }
@@ -94,6 +100,7 @@ impl Peer {
             eof: false,
             skipping: false,
             gone: false,
+            body: Body::Bytes(0),
             closing: None,
         }
     }
@@ -118,6 +125,10 @@ impl Peer {
         if !matches!(self.work, Work::Idle) || self.closing.is_some() {
             return None;
         }
+        if self.has_body() {
+            self.pass_over();
+            return None;
+        }
         if let Some(input) = self.line() {
             return Some(input);
         }
@@ -125,10 +136,85 @@ impl Peer {
         self.line()
     }
 
+    /// What follows the line of the request that is begun: `text`, if that stood in the line.
+    pub fn await_body(&mut self, body: Body, text: Option<&str>) {
+        self.body = body;
+        if let Some(text) = text {
+            self.input.splice(0..0, text.bytes());
+            (self.body, self.scanned) = (Body::Bytes(text.len() as u64), 0);
+        }
+    }
+
+    fn has_body(&self) -> bool {
+        match self.body {
+            Body::Bytes(left) => left > 0,
+            Body::Open => true,
+        }
+    }
+
+    /// Passes over what is left of the body of a request that is done.
+    fn pass_over(&mut self) {
+        self.fill();
+        let _ = self.take_body(self.gathered());
+        if self.eof && self.input.is_empty() {
+            self.body = Body::Bytes(0);
+        }
+    }
+
+    /// Reads more of the body of a request, up to a bound.
+    pub fn gather(&mut self) {
+        while self.gathers() && self.readable {
+            self.fill();
+        }
+    }
+
+    fn gathers(&self) -> bool {
+        let wanted = matches!(&self.work, Work::Send(sending) if sending.reads());
+        wanted && !self.eof && !self.is_whole() && !self.is_full()
+    }
+
+    /// How much of the body is there.
+    pub fn gathered(&self) -> usize {
+        match self.body {
+            Body::Bytes(left) => self.input.len().min(usize::try_from(left).unwrap_or(usize::MAX)),
+            Body::Open => self.input.len(),
+        }
+    }
+
+    /// Whether all that is still to come of the body is there.
+    pub fn is_whole(&self) -> bool {
+        match self.body {
+            Body::Bytes(left) => self.input.len() as u64 >= left,
+            Body::Open => self.eof,
+        }
+    }
+
+    /// Whether no more of the body is read before some of it is taken.
+    pub fn is_full(&self) -> bool {
+        self.input.len() >= BODY
+    }
+
+    /// Whether the client will say nothing more.
+    pub fn ended(&self) -> bool {
+        self.eof
+    }
+
+    /// Takes the first bytes of the body.
+    pub fn take_body(&mut self, count: usize) -> Vec<u8> {
+        let count = count.min(self.gathered());
+        self.scanned = 0;
+        if let Body::Bytes(left) = &mut self.body {
+            *left -= count as u64;
+        }
+        self.input.drain(..count).collect()
+    }
+
     /// Whether there is something to do without waiting for epoll.
     pub fn busy(&self) -> bool {
         let idle = matches!(self.work, Work::Idle) && self.closing.is_none();
-        self.go_on || idle && (self.readable && !self.eof || self.input.len() > self.scanned)
+        let more = self.readable && !self.eof || self.input.len() > self.scanned;
+        let hurried = matches!(&self.work, Work::Send(sending) if sending.is_hurried());
+        self.go_on || idle && more || self.gathers() && self.readable || hurried
     }
 
     fn fill(&mut self) {
@@ -215,7 +301,11 @@ impl Peer {
         }
         if self.gone {
             self.output.consume(usize::MAX);
-            self.work = Work::Idle;
+            let more = !self.input.is_empty() || self.readable && !self.eof;
+            // What it has sent before it left is still passed on.
+            if !matches!(&self.work, Work::Send(sending) if sending.lingers(more)) {
+                self.work = Work::Idle;
+            }
         }
     }
 
@@ -244,6 +334,7 @@ impl Peer {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.work {
             Work::Wait(waiter) => Some(waiter.deadline),
+            Work::Send(sending) => sending.deadline(),
             _ => self.closing,
         }
     }

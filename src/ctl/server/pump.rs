@@ -1,10 +1,10 @@
 //! Going on with a client's reply: from its work, record by record, into its buffer and its socket.
 
-use super::events;
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
 use super::work::{Reply, Verdict, What, Work};
+use super::{events, feed};
 use crate::ctl::protocol::record::Buffer;
 use crate::exit::Code;
 
@@ -67,6 +67,7 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             }
             step => step,
         },
+        Work::Send(_) => feed::step(peer, view),
         Work::Wait(waiter) => {
             if let Some(next) = &mut waiter.progress
                 && events::progress(&waiter.targets, next, view, output) == Step::Wrote

@@ -2,10 +2,10 @@
 //! allocates in proportion to a reply (but `config`, for one service at a time), and nothing is
 //! computed before it can be sent.
 
-use super::events;
 use super::output;
 use super::view::View;
 use super::work::{Reply, What};
+use super::{events, feed};
 use crate::ctl::protocol::record::{Buffer, Record};
 use crate::ctl::protocol::request::level_word;
 use crate::plan::{InstanceId, Kind, Service, ServiceId};
@@ -66,8 +66,9 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
         What::Lines if *own => piece(*at, pieces, out),
+        What::Sent(sent) if *own => feed::record(sent, *at, out),
         What::Aftermath(tail) if *own => tail.line(out),
-        What::Lines => return Step::Done,
+        What::Lines | What::Sent(_) => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
             let Some(id) = targets.get(*done) else { return Step::Done };

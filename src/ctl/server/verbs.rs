@@ -9,7 +9,7 @@ use super::names::{Targets, Whom, resolve};
 use super::view::View;
 use super::wait::{Goal, Waiter, failure, is_down};
 use super::work::{Logs, Reply, Verdict, What, Work};
-use super::{ClientId, Order, change, output};
+use super::{ClientId, Order, change, feed, output};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::Request;
 use crate::exit::Code;
@@ -89,6 +89,7 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
         Command::Version => Reply::own(What::Version, Verdict::Ok),
         Command::Health => health(targets, view),
         Command::Pid => pid(request, targets, view),
+        Command::Send | Command::Attach => return feed::begin(request, &targets, &turn),
         Command::Status => status(request, targets, view),
         Command::Events => events(request, targets, view)?,
         Command::Logs => logs(request, targets, view)?,
@@ -148,7 +149,7 @@ fn pid(request: &Request, targets: Targets, view: &View) -> Reply {
     Reply::of(What::Pid, targets, verdict.into())
 }
 
-fn has_process(supervisor: &Supervisor, id: InstanceId) -> Result<(), Refusal> {
+pub fn has_process(supervisor: &Supervisor, id: InstanceId) -> Result<(), Refusal> {
     let instance = supervisor.instance(id);
     let phase = instance.phase.word();
     let refusal = || format!("{} has no process; it is {phase}", supervisor.label(id));
@@ -174,8 +175,12 @@ fn events(request: &Request, targets: Targets, view: &View) -> Result<Reply, Ref
 
 fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
     let lines = request.lines.or(request.follow.then_some(10));
+    if let (Some(name), Some(id)) = (&request.stream, targets.get(0)) {
+        feed::known(name, id, view)?;
+    }
+    let stream = request.stream.as_deref();
     let begin = |id| {
-        let ring = (view.output)(id)?;
+        let ring = output::ring(id, stream, view)?;
         Some((id, lines.map_or_else(|| ring.since(0).0, |lines| output::tail(ring, lines))))
     };
     let sent: Vec<_> = targets.iter().filter_map(begin).collect();
@@ -186,7 +191,11 @@ fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refus
         return Err((Code::Failed, message));
     }
     let verdict = if request.follow { Verdict::Never } else { Verdict::Ok };
-    Ok(Reply::of(What::Logs(Logs { sent, follow: request.follow }), targets, verdict))
+    Ok(Reply::of(
+        What::Logs(Logs { sent, follow: request.follow, stream: request.stream.clone() }),
+        targets,
+        verdict,
+    ))
 }
 
 fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply, Refusal> {

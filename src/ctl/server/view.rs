@@ -2,6 +2,7 @@
 //! wants changed goes out as events and orders.
 
 use crate::exit::Pid;
+use crate::plan::input::Look;
 use crate::plan::{InstanceId, Level, ServiceId};
 use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
@@ -21,6 +22,10 @@ pub struct View<'a> {
     pub journal: &'a Journal,
     /// The latest output of an instance; `None` if lar does not see it or keeps none.
     pub output: &'a dyn Fn(InstanceId) -> Option<&'a Ring>,
+    /// The latest output of one of its streams, by its number from 1.
+    pub stream: &'a dyn Fn(InstanceId, u32) -> Option<&'a Ring>,
+    /// How a way into an instance stands: 0 is its standard input, then come its streams.
+    pub way: &'a dyn Fn(InstanceId, u32) -> Option<Look>,
     /// What an instance says of itself (sd_notify's STATUS=); empty if nothing.
     pub status_text: &'a dyn Fn(InstanceId) -> &'a str,
     /// The configuration of one service, or of the manager itself, as lines of text.

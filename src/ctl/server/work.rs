@@ -1,6 +1,7 @@
 //! What is being done for a client between its request and the last line of its reply.
 
 use super::events::Filter;
+use super::feed::{Sending, Sent};
 use super::names::Targets;
 use super::once::{Run, Tail};
 use super::reply::in_pieces;
@@ -29,6 +30,8 @@ pub enum Work {
     Wait(Waiter),
     /// A run is waited for, and its output passed on.
     Run(Run),
+    /// Programs are being sent something.
+    Send(Box<Sending>),
 }
 
 /// What is kept of a request that the loop sees to.
@@ -162,6 +165,8 @@ pub enum What {
     Config,
     /// Lines that are made already.
     Lines,
+    /// What came of a `send`, for each program.
+    Sent(Vec<Sent>),
     /// Events as they happen. `at` is the number of the next one.
     Events(Filter),
     /// Output.
@@ -197,4 +202,6 @@ pub struct Logs {
     pub sent: Vec<(InstanceId, u64)>,
     /// Whether it goes on with what comes.
     pub follow: bool,
+    /// Of which stream, by each service's number for it; 0 is standard output and error.
+    pub stream: Option<String>,
 }

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::blanks::Blanks;
+use super::passed::{Passed, passed};
 use super::{Given, Report};
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
@@ -46,6 +47,9 @@ pub struct Recipe<'a> {
     pub directory: Option<&'a str>,
     /// What becomes of fds 0, 1 and 2. To be kept open for as long as the image is used.
     pub stdio: [RawFd; 3],
+    /// Further fds of lar's, and the numbers from 3 up under which the child finds them; each number once. To be kept
+    /// open, too.
+    pub fds: Vec<(RawFd, RawFd)>,
 }
 
 impl<'a> Recipe<'a> {
@@ -61,6 +65,7 @@ impl<'a> Recipe<'a> {
             blanks: &[],
             directory: process.directory.as_deref(),
             stdio,
+            fds: Vec::new(),
         }
     }
 }
@@ -131,6 +136,8 @@ pub struct Image {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) no_new_privileges: bool,
     pub(super) stdio: [RawFd; 3],
+    /// What it finds from 3 up, by that number.
+    pub(super) fds: Box<[Passed]>,
     /// Whether all other fds are closed. Else those of lar's own close at exec, and what it was given
     /// goes to the program.
     pub(super) closes_fds: bool,
@@ -189,6 +196,7 @@ impl Image {
             capabilities: setup.capabilities.map(capabilities),
             no_new_privileges: setup.no_new_privileges,
             stdio: recipe.stdio,
+            fds: passed(&recipe.fds),
             closes_fds: setup.session == Session::Own,
             place: place(given, setup.session),
             signals: match setup.session {
@@ -240,6 +248,12 @@ impl Image {
         // SAFETY: the slot holds an initialised Report for as long as it lives; all its fields are
         // atomic.
         self.slot.as_ref().map(|slot| unsafe { slot.0.as_ref() })
+    }
+
+    /// Lets the next child read from this fd, to be kept open until then.
+    pub fn read_from(&mut self, stdin: RawFd) {
+        let [zeroth, ..] = &mut self.stdio;
+        *zeroth = stdin;
     }
 
     /// Undoes what a child wrote to `argv` when it ran a script.
