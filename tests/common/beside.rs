@@ -49,7 +49,8 @@ impl Books {
             assert_eq!(twins, 1, "{}: there is another one", self.core.label(id));
         }
         if self.finished.is_some() && self.kill_at.is_none() {
-            let lives = |id: &InstanceId| self.process(*id, Role::Main).is_some();
+            let stays = |id: &InstanceId| self.core.is_left(*id);
+            let lives = |id: &InstanceId| self.process(*id, Role::Main).is_some() && !stays(id);
             assert_eq!(self.core.instances().find(lives), None, "who outlives the end");
         }
     }
