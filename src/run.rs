@@ -5,8 +5,8 @@
 //! error: a failure becomes an event for the core, or a counted warning and another try.
 //!
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
-//! turns SIGCHLD into exits, `signals` says what each signal means, `rest` ends what is left when the
-//! services are down, `report` tells whoever started lar why the program did not come up.
+//! turns SIGCHLD into exits, `signals` says what each signal means, `hooks` runs commands for what has happened, `rest`
+//! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is

@@ -5,8 +5,10 @@
 //! whole histories can be simulated. The caller drains the actions to `None` before the next event.
 //!
 //! Where to find what: `state` is what an instance can be, `service` what each event does in each state,
-//! `steps` the moves between states, `beside` who runs beside the instances, `policy` what follows a death, `order` and `tally` what instances have
-//! to do with each other, `shutdown` when and how the manager ends.
+//! `steps` the moves between states, `beside` who runs beside the instances, `policy` what follows a death, `order` and
+//! `tally` what instances have to do with each other, `shutdown` when and how the manager ends. Apart from them stands
+//! what only looks: `kinds` says of which kinds a change is, `journal` remembers, `describe` and `explain` find words,
+//! `hooks` says who is to be told.
 //!
 //! Invariants: a pid in a [`State`] is not yet reaped. A deadline is derived from the state, so none outlives
 //! its cause. Nothing here allocates after [`Supervisor::new`]. [`Supervisor::check_invariants`] says them all.

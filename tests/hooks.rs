@@ -81,6 +81,19 @@ fn a_hook_is_told_what_happened_in_its_environment() {
 }
 
 #[test]
+fn a_hook_has_a_user_and_a_directory_of_its_own() {
+    if !lar::root() {
+        return lar::skip("only root can be somebody else");
+    }
+    let mut lar = Lar::start(
+        "<service web>\n program sleep 1000\n</service>\n\
+         <on running>\n command sh -c 'echo it is $(id -un) $USER in $PWD >&2'\n user nobody\n directory /\n</on>\n",
+    );
+    assert!(lar.err.until("it is ").ends_with("it is nobody nobody in /"));
+    assert_eq!(lar.shut_down(), 0);
+}
+
+#[test]
 fn one_command_runs_at_a_time_and_what_is_too_much_is_left_out_and_counted() {
     // The hook holds on to its first event until the test lets go.
     let mut lar = Lar::with(
