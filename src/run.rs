@@ -168,11 +168,11 @@ pub fn run(start: Start) -> Result<u8, StartError> {
     let mut events = Events::with_capacity(EVENTS);
     loop {
         this.digest();
-        this.renew_all();
         this.control();
         if let Some(code) = this.rest.over() {
             return Ok(this.end(code));
         }
+        this.renew_all();
         this.wait(&mut events);
         this.take(&events);
         this.pass_time();
@@ -202,7 +202,7 @@ impl Loop {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
         let listed = !self.ready.is_empty() || !self.loud.is_empty();
-        let listed = listed || !self.edits.renewals.is_empty();
+        let listed = listed || self.edits.untold();
         if serving.is_some_and(Server::busy) || self.reap_again || listed {
             return Some(Duration::ZERO);
         }
@@ -350,10 +350,17 @@ impl Loop {
         self.inbox = inbox;
         self.digest();
         self.forget_gone(&mut server);
-        while let Some((client, order)) = server.poll_order() {
+        let mut next = server.poll_order();
+        if next.is_some() {
+            // What was of somebody who is gone is told before somebody else has that number.
+            let registry = self.poll.registry();
+            self.with_view(|view| server.settle(registry, view));
+        }
+        while let Some((client, order)) = next {
             let result = self.obey(order);
             self.forget_gone(&mut server);
             self.with_view(|view| server.answer(client, result, view));
+            next = server.poll_order();
         }
         let registry = self.poll.registry();
         self.with_view(|view| server.settle(registry, view));
@@ -379,11 +386,9 @@ impl Loop {
     /// Tells the control server who is no more, and who has come, before somebody else can have that number.
     fn forget_gone(&mut self, server: &mut Server) {
         for gone in std::mem::take(&mut self.edits.gone) {
-            server.forget(&gone);
+            self.with_view(|view| server.forget(&gone, view));
         }
-        for come in std::mem::take(&mut self.edits.come) {
-            self.with_view(|view| server.join(come, view));
-        }
+        self.join_those_who_came(server);
     }
 
     /// Opens all transcripts and logs anew. Every one that failed is named.

@@ -73,7 +73,7 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
         },
         Work::Wait(waiter) => {
             if let Some(next) = &mut waiter.progress {
-                match reply::event(&waiter.targets, next, view, output) {
+                match reply::event(&waiter.targets, &[], next, view, output) {
                     Step::Wrote => return Step::Wrote,
                     // Progress is a courtesy: what is not read in time is left out.
                     Step::Lost(lost) => *next += lost,

@@ -61,10 +61,13 @@ pub fn told(fit: bool, next: Option<u64>) -> Told {
 
 /// Writes the next record of a reply.
 pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
-    let Reply { what, own, targets, done, at, pieces, .. } = reply;
+    let Reply { what, own, targets, done, at, pieces, former, .. } = reply;
     let told = match what {
         What::Nothing => return Step::Done,
-        What::Events => return event(targets, at, view, out),
+        What::Events => {
+            former.retain(|(_, until)| *at < *until);
+            return event(targets, former, at, view, out);
+        }
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
         What::Lines if *own => piece(*at, pieces, out),
@@ -299,18 +302,28 @@ pub fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
 }
 
 /// Writes the next change of `targets`, from number `next` on.
-pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -> Step {
+pub fn event(
+    targets: &Targets,
+    former: &[(InstanceId, u64)],
+    next: &mut u64,
+    view: &View,
+    out: &mut Buffer,
+) -> Step {
     if let lost @ 1.. = view.journal.oldest().saturating_sub(*next) {
         return Step::Lost(lost);
     }
     while *next < view.journal.next() {
         let entry = view.journal.get(*next);
         // What is not there any more is about somebody who is no more.
-        let meant = |id| {
+        let meant = |entry: &&Entry| {
+            let id = entry.change.instance;
             let peer = || view.supervisor.instance(id).peer;
-            targets.contains(id) || peer().is_some_and(|peer| targets.contains(peer))
+            let was = |&(gone, until): &(InstanceId, u64)| gone == id && entry.seq < until;
+            targets.contains(id)
+                || peer().is_some_and(|peer| targets.contains(peer))
+                || former.iter().any(was)
         };
-        if let Some(entry) = entry.filter(|entry| meant(entry.change.instance)) {
+        if let Some(entry) = entry.filter(meant) {
             let fit = change(entry, view, out);
             *next += u64::from(fit);
             return Step::wrote(fit);

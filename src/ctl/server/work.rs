@@ -80,6 +80,8 @@ pub struct Reply {
     pub done: usize,
     /// Where the next record of the current one begins; each kind of reply has its own count, from 0.
     pub at: u64,
+    /// Who is no more, and the number of the first change that is not about them.
+    pub former: Vec<(InstanceId, u64)>,
     /// The configuration that is being told, in pieces; whether the line goes on after each.
     pub pieces: Vec<(String, bool)>,
     /// The last line.
@@ -97,8 +99,14 @@ impl Reply {
         Reply { own: true, ..Reply::of(what, Targets::Some(Vec::new()), verdict) }
     }
 
-    /// Does not tell of somebody who is no more.
-    pub fn forget(&mut self, gone: InstanceId) {
+    /// Does not tell of somebody who is no more; but of changes, those before number `next`.
+    pub fn forget(&mut self, gone: InstanceId, next: u64) {
+        if let What::Events = self.what {
+            if self.targets.forget(gone).is_some() {
+                self.former.push((gone, next));
+            }
+            return;
+        }
         if let Some(at) = self.targets.forget(gone) {
             match at.cmp(&self.done) {
                 std::cmp::Ordering::Less => self.done -= 1,
@@ -120,7 +128,8 @@ impl Reply {
 
     /// Something about instances.
     pub fn of(what: What, targets: Targets, verdict: Verdict) -> Reply {
-        Reply { what, own: false, targets, done: 0, at: 0, pieces: Vec::new(), verdict }
+        let (former, pieces) = (Vec::new(), Vec::new());
+        Reply { what, own: false, targets, done: 0, at: 0, former, pieces, verdict }
     }
 }
 
