@@ -4,9 +4,9 @@
 //! and says what to do ([`Supervisor::poll_action`]) and when to call again ([`Supervisor::next_deadline`]), so
 //! whole histories can be simulated. The caller drains the actions to `None` before the next event.
 //!
-//! Where to find what: `state` is what an instance can be, `service` what each event does in each state,
-//! `steps` the moves between states, `beside` who runs beside the instances, `policy` what follows a death, `order` and `tally` what instances have
-//! to do with each other, `shutdown` when and how the manager ends.
+//! Where to find what: `state` is what an instance can be, `service` what each event does in each state, `steps` the
+//! moves between states, `policy` what follows a death, `beside` who runs beside the instances, `order` and `tally`
+//! what instances have to do with each other, `shutdown` when and how the manager ends.
 //!
 //! Invariants: a pid in a [`State`] is not yet reaped. A deadline is derived from the state, so none outlives
 //! its cause. Nothing here allocates after [`Supervisor::new`]. [`Supervisor::check_invariants`] says them all.

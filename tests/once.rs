@@ -23,7 +23,7 @@ fn a_run_has_its_own_words_and_variables_and_its_code_is_the_clients() {
     assert_eq!(ran.err, "");
     assert_eq!(
         lar.ctl(&["once", "job", "--", "true", "echo", "-n", "--", "a b"]).expect(0).out,
-        "-- a b\n"
+        "-- a b"
     );
     lar.ctl(&["once", "job", "--", "kill -TERM $$"]).expect(143);
     // It is none of the instances, which are down; and it is gone.
