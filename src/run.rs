@@ -178,12 +178,12 @@ pub fn run(start: Start) -> Result<u8, StartError> {
     let mut events = Events::with_capacity(EVENTS);
     loop {
         this.digest();
-        this.renew_all();
         this.control();
         this.run_hooks();
         if let Some(code) = this.rest.over() {
             return Ok(this.end(code));
         }
+        this.renew_all();
         this.wait(&mut events);
         this.launch();
         this.take(&events);
@@ -214,7 +214,7 @@ impl Loop {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
         let lists = [&self.ready, &self.loud, &self.lively];
-        let listed = lists.iter().any(|list| !list.is_empty()) || !self.edits.renewals.is_empty();
+        let listed = lists.iter().any(|list| !list.is_empty()) || self.edits.untold();
         let busy = self.reap_again || listed || self.launch.busy();
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
@@ -367,10 +367,17 @@ impl Loop {
         self.inbox = inbox;
         self.digest();
         self.forget_gone(&mut server);
-        while let Some((client, order)) = server.poll_order() {
+        let mut next = server.poll_order();
+        if next.is_some() {
+            // What was of somebody who is gone is told before somebody else has that number.
+            let registry = self.poll.registry();
+            self.with_view(|view| server.settle(registry, view));
+        }
+        while let Some((client, order)) = next {
             let result = self.obey(order);
             self.forget_gone(&mut server);
             self.with_view(|view| server.answer(client, result, view));
+            next = server.poll_order();
         }
         let registry = self.poll.registry();
         self.with_view(|view| server.settle(registry, view));
@@ -399,9 +406,7 @@ impl Loop {
         for gone in std::mem::take(&mut self.edits.gone) {
             server.forget(&gone);
         }
-        for come in std::mem::take(&mut self.edits.come) {
-            self.with_view(|view| server.join(come, view));
-        }
+        self.join_those_who_came(server);
     }
 
     /// Opens all transcripts and logs anew. Every one that failed is named.

@@ -198,7 +198,7 @@ fn a_number_of_instances_is_saved_where_the_service_is_defined_and_nowhere_else(
     let saved = saved.replace(" program sleep 1000", " instances 2\n program sleep 1000");
     assert_eq!(lar.dir.read("conf.d/shop.conf"), saved);
     assert_eq!(lar.ask("apply").expect(0).out, "nothing has changed\n");
-    assert_eq!(states(&lar), ["db", "web@1", "web@2", "web@3", "one@1", "one@2"]);
+    assert_eq!(states(&lar), ["web@1", "web@2", "web@3", "one@1", "one@2", "db"]);
     assert_eq!(lar.pid_of("web@1"), pid);
     let main = lar.dir.read("lar.conf");
     let refused = lar.ask("scale --save db 2").expect(1);

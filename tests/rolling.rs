@@ -103,6 +103,7 @@ fn the_key_lets_restart_and_apply_roll_one_after_the_other() {
     fs::write(lar.dir.at("lar.conf"), text).unwrap();
     let table = lar.ask("apply --dry-run").expect(0).out;
     assert!(table.contains("umask: 022 => 077 (restart)"), "{table}");
+    let mut events = lar.events("web");
     lar.ask("apply").expect(0);
     let applied = pids(&lar);
     assert!((0..3).all(|at| after[at] != applied[at]));

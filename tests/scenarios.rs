@@ -3,6 +3,8 @@
 //!
 //! A test compares the log of what the core asked for: the time in milliseconds, who, and what.
 
+#[path = "scenarios/beside.rs"]
+mod beside;
 #[path = "common/books.rs"]
 mod books;
 #[path = "scenarios/ending.rs"]

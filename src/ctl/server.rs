@@ -318,17 +318,12 @@ impl Server {
         }
     }
 
-    /// Somebody has come beside the instances of a service: who follows all of them follows that one, too.
-    pub fn join(&mut self, come: InstanceId, view: &View) {
-        let instance = view.supervisor.instance(come);
-        let others: Vec<InstanceId> = match instance.peer {
-            Some(of) => vec![of],
-            None => view.supervisor.instances_of(instance.service).collect(),
-        };
+    /// Somebody has come to a service: who follows all the `others` there follows that one, too.
+    pub fn join(&mut self, come: InstanceId, others: &[InstanceId]) {
         for peer in self.peers.iter_mut().flatten() {
             if let Work::Reply(reply) = &mut peer.work
                 && reply.verdict == Verdict::Never
-                && reply.targets.join(come, &others)
+                && reply.targets.join(come, others)
                 && let What::Logs(logs) = &mut reply.what
             {
                 logs.sent.push((come, 0));

@@ -25,7 +25,8 @@ impl Furniture {
 }
 
 impl Output {
-    /// Makes the pipes, and opens the files, of one instance, or of a run with this number. The error is a warning's: no pipe could be had.
+    /// Makes the pipes, and opens the files, of one instance, or of a run with this number. The error is a warning's:
+    /// no pipe could be had.
     /// Warnings are of files that can't be written now, and are tried again.
     pub fn furnish(
         &mut self,

@@ -2,13 +2,13 @@
 //! rolling restart.
 //!
 //! A successor is asked for by the core in the middle of a turn; it is made at the turn's end, when no event is on its
-//! way and the control server has heard of everybody who is gone.
+//! way, and the control server has told everything of everybody who is gone.
 
 use log::warn;
 
 use super::Loop;
 use super::edit::Wanted;
-use crate::ctl::server::{Departure, Once, Refusal};
+use crate::ctl::server::{Departure, Once, Refusal, Server};
 use crate::exit::Code;
 use crate::plan::{InstanceId, Output, Process, Service, Standing};
 use crate::supervisor::{Cause, Phase, Ticket};
@@ -55,10 +55,11 @@ impl Loop {
             return;
         }
         self.tell_server();
-        while let Some(of) = self.edits.renewals.pop_front() {
-            self.renew(of);
-            self.finish_edit();
-            self.tell_server();
+        for _ in 0..self.edits.renewals.len() {
+            if let Some(of) = self.edits.renewals.pop_front() {
+                self.renew(of);
+                self.finish_edit();
+            }
         }
     }
 
@@ -125,6 +126,22 @@ impl Loop {
                     .of(id)
                     .any(|entry| entry.change().is_some_and(|it| limited(it.cause))),
             ring: if beside { self.output.take_ring(id) } else { None },
+        }
+    }
+
+    /// Lets those who follow a service follow whoever has come to it.
+    pub(super) fn join_those_who_came(&mut self, server: &mut Server) {
+        let come = std::mem::take(&mut self.edits.come);
+        for &id in come.iter().filter(|id| self.supervisor.has(**id)) {
+            let instance = self.supervisor.instance(id);
+            let others: Vec<InstanceId> = match instance.peer {
+                Some(of) => vec![of],
+                None => {
+                    let members = self.supervisor.instances_of(instance.service);
+                    members.filter(|other| !come.contains(other)).collect()
+                }
+            };
+            server.join(id, &others);
         }
     }
 

@@ -46,12 +46,19 @@ pub(super) struct Edits {
     pub(super) renewals: VecDeque<InstanceId>,
     /// Instances that are no more, until the control server has heard of it.
     pub(super) gone: Vec<Departure>,
-    /// Who has come beside the instances, until the control server has heard of it.
+    /// Who has come, until the control server has heard of it.
     pub(super) come: Vec<InstanceId>,
     /// Whether some instance still has pipes of a former definition.
     pub(super) former: bool,
     /// Services that were added and are in no file; in small letters.
     pub(super) added: BTreeSet<String>,
+}
+
+impl Edits {
+    /// Whether there is something to be done, or to be told, in a turn that comes at once.
+    pub(super) fn untold(&self) -> bool {
+        !self.renewals.is_empty() || !self.gone.is_empty() || !self.come.is_empty()
+    }
 }
 
 /// What is to be prepared.
@@ -319,9 +326,9 @@ impl Loop {
         self.launch.grow(size);
         self.equip(instance);
         self.record(instance, News::Created);
-        match self.supervisor.instance(instance).standing {
-            Standing::Regular => info!("{}: added", self.supervisor.label(instance)),
-            _ => self.edits.come.push(instance),
+        self.edits.come.push(instance);
+        if self.supervisor.instance(instance).standing == Standing::Regular {
+            info!("{}: added", self.supervisor.label(instance));
         }
     }
 

@@ -1,9 +1,9 @@
 //! Who runs beside the instances of a service: a run that somebody ordered (`once`), and in a rolling restart the
 //! successor of an instance, or who had one.
 //!
-//! Each has a state, processes and output like any other, but is none of the N: it counts for nothing, is never started
-//! again, and is forgotten as soon as it is at rest. A successor has the number of its predecessor. When it is ready, it
-//! is the instance, and the other one is stopped by its ladder. If it fails, nothing is exchanged any more.
+//! Each has a state, processes and output like any other, but is none of the N: it counts for nothing, is never
+//! started again, and is forgotten as soon as it is at rest. A successor has the number of its predecessor. When it is
+//! ready, it is the instance, and the other one is stopped by its ladder. If it fails, nothing is exchanged any more.
 //!
 //! Invariants: an instance has at most one successor, and `Renewal::By` and `peer` name each other. Whoever is stopped,
 //! restarted or dismissed has none from then on.

@@ -1,11 +1,15 @@
 //! What the books know of those who run beside the instances of a service.
 
-use lar::plan::{InstanceId, Standing};
+use lar::plan::{InstanceId, Plan, Standing};
 use lar::supervisor::{Phase, Role};
 
 use super::Books;
 
 impl Books {
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Nobody takes over from an instance that is stopped, or restarted, any more.
     pub(super) fn hold_successors(&mut self, of: InstanceId) {
         let service = self.core.instance(of).service;
@@ -52,6 +56,22 @@ impl Books {
             let stays = |id: &InstanceId| self.core.is_left(*id);
             let lives = |id: &InstanceId| self.process(*id, Role::Main).is_some() && !stays(id);
             assert_eq!(self.core.instances().find(lives), None, "who outlives the end");
+        }
+    }
+
+    /// Whoever depends on it and is to be down must be down by now.
+    pub(super) fn audit_stop_order(&self, id: InstanceId, label: &str) {
+        for &dependent in self.core.dependents(self.core.instance(id).service) {
+            if self.wanted(dependent).next().is_some() {
+                continue;
+            }
+            let down = |id: &InstanceId| !self.core.instance(*id).wanted_up;
+            for other in self.core.all_of(dependent).filter(down) {
+                let stays = self.core.is_left(other);
+                let lives = !stays && self.process(other, Role::Main).is_some()
+                    || self.shadows[other.index()].spawning;
+                assert!(!lives, "{label}: stopped before {}", self.core.label(other));
+            }
         }
     }
 }

@@ -129,10 +129,6 @@ impl Books {
         }
     }
 
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
     pub fn service(&self, id: InstanceId) -> &Service {
         self.core.service(self.core.instance(id).service)
     }
@@ -502,22 +498,6 @@ impl Books {
         let calm = self.kill_at.is_none() && !matches!(event, Event::Forward { .. });
         if orderly && calm && member {
             self.audit_stop_order(id, &label);
-        }
-    }
-
-    /// Whoever depends on it and is to be down must be down by now.
-    fn audit_stop_order(&self, id: InstanceId, label: &str) {
-        for &dependent in self.core.dependents(self.core.instance(id).service) {
-            if self.wanted(dependent).next().is_some() {
-                continue;
-            }
-            let down = |id: &InstanceId| !self.core.instance(*id).wanted_up;
-            for other in self.core.all_of(dependent).filter(down) {
-                let stays = self.core.is_left(other);
-                let lives = !stays && self.process(other, Role::Main).is_some()
-                    || self.shadows[other.index()].spawning;
-                assert!(!lives, "{label}: stopped before {}", self.core.label(other));
-            }
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct World<'a> {
     serial: u64,
     /// How many services were added.
     pub added: u64,
-    free: Vec<Pid>,
+    pub free: Vec<Pid>,
     /// Whether a pid was somebody's before.
     used: Vec<bool>,
     told: VecDeque<(Instant, Event)>,
@@ -174,7 +174,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    pub fn tell(&mut self, event: Event) {
         self.told.push_back((self.books.now, event));
         if self.told.len() > 60 {
             self.told.pop_front();
@@ -275,7 +275,7 @@ impl<'a> World<'a> {
         Event::Spawned { instance, role, pid }
     }
 
-    fn birth(&mut self, instance: InstanceId, role: Role) -> Pid {
+    pub fn birth(&mut self, instance: InstanceId, role: Role) -> Pid {
         // The number that was freed last, or the one that was freed first.
         let last = self.free.len() - 1;
         let at = if self.random.chance(60) { last } else { 0 };
@@ -440,7 +440,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn any_instance(&mut self) -> InstanceId {
+    pub fn any_instance(&mut self) -> InstanceId {
         InstanceId(self.random.below(self.books.shadows.len() as u64) as u32)
     }
 
@@ -466,39 +466,5 @@ impl<'a> World<'a> {
         self.books.tickets += 1;
         let ticket = lar::supervisor::Ticket(self.books.tickets);
         self.tell(Event::Order { instance, verb, ticket });
-    }
-
-    /// Something that nobody asked for.
-    fn stray(&mut self) {
-        let instance = self.any_instance();
-        let ready = self.random.chance(50);
-        if self.free.len() < 50 {
-            return;
-        }
-        self.counts.fault(Fault::Stray);
-        let event = match self.random.below(if self.faults { 10 } else { 1 }) {
-            0 | 1 => {
-                self.counts.fault(Fault::UnknownPid);
-                let (pid, status) = (self.free[0], ExitStatus::Code(7));
-                Event::Exited { pid, status, lingering: false }
-            }
-            2 => {
-                let pid = self.birth(instance, Role::Main);
-                Event::Spawned { instance, role: Role::Main, pid }
-            }
-            3 => {
-                let pid = self.birth(instance, Role::Probe);
-                Event::Spawned { instance, role: Role::Probe, pid }
-            }
-            4 | 5 => {
-                let role = if ready { Role::Main } else { Role::Probe };
-                let (stage, errno) = (Stage::Exec, self.random.pick(&ERRNOS));
-                Event::SpawnFailed { instance, role, stage, errno }
-            }
-            6 => Event::GroupGone { instance },
-            7 => Event::Notified { instance },
-            _ => Event::Probed { instance, ready },
-        };
-        self.tell(event);
     }
 }

@@ -97,7 +97,7 @@ keys! {
         "kill-mode" "mixed|group|process" ["mixed"] "group" Live
             : "mixed: the signals go to the main process, the last KILL to its group";
         "rolling" "no|yes|N" ["no"] "2" Live
-            : "a restart exchanges so many of its instances at a time, each for one that is ready first; needs `ready notify` or `ready command`";
+            : "so many at a time are exchanged by a restart, each for one that is ready first (notify, command)";
         "reload" "SIGNAL" [""] "HUP" Live
             : "what `lar ctl reload` sends";
         "on-shutdown" "stop|leave" ["stop"] "leave" Live

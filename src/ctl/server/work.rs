@@ -101,8 +101,11 @@ impl Reply {
         Reply { own: true, ..Reply::of(what, Targets::Some(Vec::new()), verdict) }
     }
 
-    /// Does not tell of somebody who is no more.
+    /// Does not tell of somebody who is no more. Events know by themselves whom they are about.
     pub fn forget(&mut self, gone: InstanceId) {
+        if let What::Events(_) = self.what {
+            return;
+        }
         if let Some(at) = self.targets.forget(gone) {
             match at.cmp(&self.done) {
                 std::cmp::Ordering::Less => self.done -= 1,
