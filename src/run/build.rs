@@ -1,5 +1,6 @@
 //! Everything that is made once, before the first service starts: what fails here is told and nothing runs.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -18,8 +19,8 @@ use crate::exit::{Errno, Pid};
 use crate::input::Input;
 use crate::output::Output;
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
-use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
+use crate::supervisor::{Event, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
@@ -83,8 +84,7 @@ impl Loop {
         let level = plan.event_log.level;
         let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
         let this = Loop {
-            // One answer to each action of an event, and what the control server adds.
-            inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
+            inbox: inbox(instances),
             journal: Journal::new(instances),
             supervisor,
             poll,
@@ -104,6 +104,7 @@ impl Loop {
             pipes,
             edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
+            launch: super::launch::Launch::new(instances),
             reap_again: false,
             single,
             rest: Rest::NotYet,
@@ -155,13 +156,16 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
         .map_err(|error| StartError::Io("epoll", error))
 }
 
+/// With room for one answer to each action of an event, and what the control server adds.
+fn inbox(instances: usize) -> VecDeque<Event> {
+    VecDeque::with_capacity(instances * 2 + 64)
+}
+
 /// The pipes from services, watched.
 fn capture(plan: &Plan, poll: &Poll, foreground: bool, now: Instant) -> Result<Output, StartError> {
     let (output, warnings) = Output::new(plan, foreground, now);
     warnings.iter().for_each(|warning| warn!("{warning}"));
-    for (stream, fd) in output.sources() {
-        watch(poll, fd, Source::Output(stream.0))?;
-    }
+    output.sources().try_for_each(|(id, fd)| watch(poll, fd, Source::Output(id.0)))?;
     Ok(output)
 }
 
