@@ -128,6 +128,8 @@ fn who_can_not_be_sent_anything_is_told_what_to_do() {
     let said = lar.raw(b"lar1 send nobody body=12\nlar1 status\nlar1 ping\n");
     assert!(said.starts_with("error code=unknown-service") && said.contains("pong=yes"), "{said}");
     assert_eq!(said.lines().count(), 3, "{said}");
+    let odd = lar.raw(b"lar1 send web body=many\nlar1 ping\n");
+    assert!(odd.starts_with("error code=usage") && odd.lines().count() == 1, "{odd}");
     let short = lar.raw(b"lar1 send web body=100\nonly this");
     assert!(short.contains("before all the bytes that were announced"), "{short}");
 }

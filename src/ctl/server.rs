@@ -376,9 +376,13 @@ impl Server {
     ) {
         let request = match input {
             Input::Line(line) if line.trim().is_empty() => return,
-            Input::Line(line) => Request::read(&line).map_err(|error| match error {
-                RequestError::Greeting => ("protocol", error.to_string()),
-                error => (Code::Usage.word(), error.to_string()),
+            Input::Line(line) => Request::read(&line).map_err(|error| {
+                // How much of what follows was meant for a program, nobody knows.
+                peer.stop_reading(line.contains(" body="));
+                match error {
+                    RequestError::Greeting => ("protocol", error.to_string()),
+                    error => (Code::Usage.word(), error.to_string()),
+                }
             }),
             Input::Wrong(message) => Err(("protocol", message.to_owned())),
             Input::Refused(reply) => {
@@ -393,6 +397,9 @@ impl Server {
                 return;
             }
         };
+        if let Ok(request) = &request {
+            peer.await_body(request.body, request.text.as_deref());
+        }
         let request = request.and_then(|request| {
             let name = request.command.spec().name;
             match peer.access >= request.access() {
@@ -404,7 +411,6 @@ impl Server {
         });
         peer.work = match request {
             Ok(request) => {
-                peer.await_body(request.body, request.text.as_deref());
                 self.ticket += 1;
                 let (client, orders) = (ClientId { slot, serial: peer.serial }, &mut self.orders);
                 let turn = Turn { view, inbox, orders, client, ticket: Ticket(self.ticket) };

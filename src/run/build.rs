@@ -1,5 +1,6 @@
 //! Everything that is made once, before the first service starts: what fails here is told and nothing runs.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -19,8 +20,8 @@ use crate::exit::{Errno, Pid};
 use crate::input::Input;
 use crate::output::Output;
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
-use crate::supervisor::Supervisor;
 use crate::supervisor::journal::Journal;
+use crate::supervisor::{Event, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
@@ -85,8 +86,7 @@ impl Loop {
         let level = plan.event_log.level;
         let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
         let this = Loop {
-            // One answer to each action of an event, and what the control server adds.
-            inbox: std::collections::VecDeque::with_capacity(instances * 2 + 64),
+            inbox: inbox(instances),
             journal: Journal::new(&supervisor),
             hooks,
             supervisor,
@@ -157,6 +157,11 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
     poll.registry()
         .register(&mut SourceFd(&fd), source.token(), Interest::READABLE)
         .map_err(|error| StartError::Io("epoll", error))
+}
+
+/// With room for one answer to each action of an event, and what the control server adds.
+fn inbox(instances: usize) -> VecDeque<Event> {
+    VecDeque::with_capacity(instances * 2 + 64)
 }
 
 /// The pipes from services, watched.

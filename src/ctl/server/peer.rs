@@ -145,6 +145,13 @@ impl Peer {
         }
     }
 
+    /// Whether nothing more that it says is a request.
+    pub fn stop_reading(&mut self, yes: bool) {
+        if yes {
+            self.body = Body::Open;
+        }
+    }
+
     fn has_body(&self) -> bool {
         match self.body {
             Body::Bytes(left) => left > 0,
