@@ -4,20 +4,24 @@
 //! `config` makes a plan from a file, `cli` from a command line. The core owns it; `run` reads it to build
 //! its images, pipes and files once.
 
+mod event_log;
 mod output;
 mod rules;
 mod runner;
 mod setup;
 mod single;
+mod socket;
 
 use crate::signal::Signal;
 use crate::time::Duration;
 use core::fmt;
+pub use event_log::{EventLog, Level, LogFile, Syslog, SyslogAddress};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
 pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
 pub use single::{Leftovers, Single};
+pub use socket::{Address, Listen, Socket};
 
 /// Everything a manager is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +32,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// Where lar's own log goes (`<eventlog>`).
     pub event_log: EventLog,
+    /// What lar listens on for its services (`<socket>`), in the order of the file.
+    pub sockets: Vec<Socket>,
 }
 
 impl Plan {
@@ -106,6 +112,8 @@ pub struct Service {
     pub start: Start,
     /// What is done between clone and exec.
     pub setup: Setup,
+    /// The names of the sockets it is given, in the order of their fds, which are 3 and the next ones.
+    pub sockets: Vec<String>,
     /// Other services it has to do with.
     pub order: Order,
     /// Time between two probes of its readiness.
@@ -166,6 +174,7 @@ impl Default for Service {
             kind: Kind::Simple,
             start: Start::Boot,
             setup: Setup::default(),
+            sockets: Vec::new(),
             order: Order::default(),
             ready_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_secs(5),
@@ -262,6 +271,8 @@ pub enum Start {
     Boot,
     /// When somebody says so.
     Manual,
+    /// With the first connection to one of its sockets.
+    OnDemand,
 }
 
 /// The services a service has to do with. `group:*` is resolved; no duplicates; no cycles.
@@ -433,90 +444,4 @@ pub enum Who {
     User(u32),
     /// A primary or supplementary group id.
     Group(u32),
-}
-
-/// Where lar's own log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventLog {
-    /// What is logged.
-    pub level: Level,
-    /// Where to; if there is neither a file nor a syslog: standard error.
-    pub files: Vec<LogFile>,
-    /// And to whom.
-    pub syslogs: Vec<Syslog>,
-    /// Whether it is a zdaemon's: what only lar would say is left to level debug, and without a file nothing is
-    /// logged.
-    pub zdaemons: bool,
-}
-
-impl Default for EventLog {
-    fn default() -> EventLog {
-        EventLog { level: Level::Info, files: Vec::new(), syslogs: Vec::new(), zdaemons: false }
-    }
-}
-
-/// One `<logfile>` of an `<eventlog>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// A path, or `STDERR`, or `STDOUT`.
-    pub path: String,
-    /// Less than this is not written here.
-    pub level: Level,
-    /// zdaemon's line format; `None` is lar's.
-    pub format: Option<String>,
-    /// strftime's words for `%(asctime)s`.
-    pub date_format: Option<String>,
-    /// When it is put aside; `None`: never.
-    pub rotate: Option<Rotate>,
-    /// Whether it is opened for the first line, and not before.
-    pub delay: bool,
-}
-
-impl LogFile {
-    /// Everything of this level and above, in lar's form.
-    pub fn new(path: impl Into<String>, level: Level) -> LogFile {
-        let path = path.into();
-        LogFile { path, level, format: None, date_format: None, rotate: None, delay: false }
-    }
-}
-
-/// One `<syslog>` of an `<eventlog>`: each line is a datagram.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Syslog {
-    /// Who gets them.
-    pub address: SyslogAddress,
-    /// syslog(3)'s number, 0 to 23.
-    pub facility: u8,
-    /// Less than this is not sent.
-    pub level: Level,
-    /// zdaemon's line format.
-    pub format: String,
-    /// strftime's words for `%(asctime)s`.
-    pub date_format: Option<String>,
-}
-
-/// Where a syslog listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SyslogAddress {
-    /// A datagram socket in the file system, as `/dev/log`.
-    Path(String),
-    /// By UDP.
-    Udp(core::net::SocketAddr),
-}
-
-/// How much is logged; each includes the ones before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing at all.
-    Off,
-    /// What needs somebody's attention.
-    Error,
-    /// What may.
-    Warn,
-    /// The lives of services.
-    Info,
-    /// What lar does for them.
-    Debug,
-    /// Every event.
-    Trace,
 }

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod ear;
 pub mod entry;
 pub mod fd;
+pub mod listener;
 pub mod outlet;
 pub mod parent;
 pub mod peer;
@@ -21,6 +22,7 @@ pub mod rotation;
 pub mod signals;
 pub mod spawn;
 pub mod terminal;
+pub mod unix;
 pub mod users;
 pub mod variables;
 

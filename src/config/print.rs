@@ -24,6 +24,7 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
     page.pair("type", name_of(&service.kind, &KINDS));
     page.pair("instances", service.processes.len());
     page.pair("start", name_of(&service.start, &STARTS));
+    page.all("sockets", &service.sockets);
     page.maybe("directory", first.directory.as_deref().map(escaped));
     setup(&mut page, &service.setup);
     order(&mut page, service, name);
@@ -145,6 +146,8 @@ fn setup(page: &mut Page, setup: &Setup) {
         Inherit::Nothing => page.pair("inherit-environment", "no"),
         Inherit::Names(names) => page.all("inherit-environment", names),
     }
+    let fds: Vec<String> = setup.pass_fds.iter().map(|fd| fd.to_string()).collect();
+    page.all("pass-fds", &fds);
     page.maybe("nice", setup.nice);
     let ionice = setup.ionice.map(|ionice| match name_of(&ionice.class, &phrases::IO_CLASSES) {
         "idle" => "idle".to_string(),

@@ -9,8 +9,9 @@ use super::world::World;
 use super::{substitute, words};
 
 /// Every section there is.
-pub(super) const ALL: [&str; 9] = [
+pub(super) const ALL: [&str; 10] = [
     "service",
+    "socket",
     "defaults",
     "lar",
     "runner",

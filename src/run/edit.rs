@@ -118,10 +118,13 @@ impl Loop {
 
     /// Does what the core asks for after an edit.
     fn finish_edit(&mut self) {
+        self.remap_sockets();
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
         self.discard_kits();
+        self.digest();
+        self.watch_all_sockets();
         self.digest();
     }
 
@@ -153,6 +156,7 @@ impl Loop {
         process: &Process,
         instance: Option<InstanceId>,
     ) -> Result<Kit, String> {
+        let sockets = self.sockets.of(service)?;
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
         let furniture = if keeps { None } else { Some(self.furnish(service, number, process)?) };
         let ear = match self.ear(service, process, instance) {
@@ -174,8 +178,8 @@ impl Loop {
         let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
         let listener = listener.map(|(_, listener)| listener);
         let settings = self.supervisor.settings();
-        let sitter = Sitter { settings, service, number, process, listener, stdio };
-        match image(&self.given, &sitter, self.null.as_raw_fd()) {
+        let sitter = Sitter { settings, service, number, process, listener, stdio, sockets };
+        match image(&self.given, sitter, self.null.as_raw_fd()) {
             Ok(images) => Ok(Kit { service: service.name.clone(), number, images, furniture, ear }),
             Err(errno) => {
                 self.take_away(furniture);
@@ -330,6 +334,7 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
+        self.drop_extra_sockets();
         self.edits.gone.push(instance);
         info!("{}: removed", self.supervisor.label(instance));
     }

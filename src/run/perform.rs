@@ -129,6 +129,7 @@ impl Loop {
             | Phase::Exited => info!("{line}"),
         }
         self.journal.record(*change, clock::wall().since_epoch());
+        self.watch_sockets_of(change.instance);
     }
 }
 

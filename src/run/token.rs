@@ -19,13 +19,15 @@ pub enum Source {
     Probe(u32),
     /// The socket on which an instance says so itself; the listener's number.
     Notify(u32),
+    /// A socket at which somebody may wait for a service that is down; its place in the table.
+    Demand(u32),
 }
 
 /// The first of the control server's tokens.
 pub const CONTROL: Token = Token(0);
 
 /// Kinds are the residues modulo this; the quotient, past the control server's, is the index.
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 
 impl Source {
     /// As a number for mio. `Control` stands for the server's first.
@@ -36,6 +38,7 @@ impl Source {
             Source::Output(index) => (1, index),
             Source::Probe(index) => (2, index),
             Source::Notify(index) => (3, index),
+            Source::Demand(index) => (4, index),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -48,6 +51,7 @@ impl Source {
             1 => Source::Output(index),
             2 => Source::Probe(index),
             3 => Source::Notify(index),
+            4 => Source::Demand(index),
             _ => Source::Signals,
         }
     }
@@ -60,8 +64,9 @@ mod tests {
     #[test]
     fn every_source_is_found_again_by_its_token() {
         for index in [0, 1, 2, 31, 32, 33, 10_000, u32::MAX / 8] {
-            let sources = [Source::Output(index), Source::Probe(index), Source::Notify(index)];
-            for source in sources.into_iter().chain([Source::Signals, Source::Control]) {
+            let own = [Source::Output, Source::Probe, Source::Notify, Source::Demand];
+            let sources = own.into_iter().map(|kind| kind(index));
+            for source in sources.chain([Source::Signals, Source::Control]) {
                 assert_eq!(Source::of(source.token()), source);
             }
         }

@@ -33,6 +33,12 @@ impl Supervisor {
     }
 }
 
+impl Why<'_> {
+    fn sockets(&self) -> &[String] {
+        &self.supervisor.service_of(self.instance).sockets
+    }
+}
+
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { instance, from, to, cause, pid, next, .. } = *self.change;
@@ -63,6 +69,17 @@ impl fmt::Display for Why<'_> {
                 Verb::Remove => f.write_str("remove was ordered"),
                 Verb::Scale => f.write_str("scale was ordered"),
                 Verb::Apply => f.write_str("its configuration changed"),
+            },
+            Cause::Awaits => {
+                f.write_str("waits for a connection on ")?;
+                for (at, name) in self.sockets().iter().enumerate() {
+                    write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Cause::Connection(at) => match self.sockets().get(usize::from(at)) {
+                Some(name) => write!(f, "a connection on {name}"),
+                None => f.write_str("a connection"), // it has other sockets since
             },
             Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
             Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),

@@ -8,6 +8,8 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 
+use std::ffi::c_int;
+
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 use crate::exit::Errno;
@@ -64,7 +66,31 @@ fn put(fd: RawFd, to: RawFd) {
 /// for its whole life (the reader of a pipe would never see its end). Nothing may be open yet that
 /// somebody owns.
 pub fn close_inherited() {
-    close_from_3();
+    close_range(3, c_int::MAX);
+}
+
+/// The same, but for the fds with these numbers, which it hands over, close-on-exec. The first one that lar was not
+/// given is the error.
+pub fn keep_inherited(numbers: &[RawFd]) -> Result<Vec<OwnedFd>, RawFd> {
+    let mut numbers: Vec<RawFd> = numbers.iter().copied().filter(|&number| number >= 3).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    for &number in &numbers {
+        // SAFETY: F_SETFD takes a plain number and touches no memory; a closed fd is the answer EBADF.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+            return Err(number);
+        }
+    }
+    let mut from = 3;
+    for &number in &numbers {
+        if number > from {
+            close_range(from, number - 1);
+        }
+        from = number.saturating_add(1);
+    }
+    close_range(from, c_int::MAX);
+    // SAFETY: it is open, and nobody in this process has opened it: the caller has seen to that.
+    Ok(numbers.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect())
 }
 
 /// All fds from 3 up that lar was given, for single-program mode: its program is to find them (a shell's
@@ -101,13 +127,13 @@ pub fn take_one(number: RawFd) -> Option<OwnedFd> {
 /// service.
 const CLOSE_ONE_BY_ONE: i32 = 4096;
 
-/// Closes all fds from 3 up. Async-signal safe: the child of a spawn uses it.
-pub(super) fn close_from_3() {
+/// Closes all fds from one number to another. Async-signal safe: the child of a spawn uses it.
+pub(super) fn close_range(from: c_int, to: c_int) {
     // SAFETY: both calls take plain numbers; whoever calls this owns nothing that is closed (a
     // child after clone, whose table of fds is a copy, or a main that has not opened anything).
     unsafe {
-        if libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) == -1 {
-            for fd in 3..CLOSE_ONE_BY_ONE {
+        if libc::syscall(libc::SYS_close_range, from, to, 0) == -1 {
+            for fd in from..=to.min(CLOSE_ONE_BY_ONE) {
                 libc::syscall(libc::SYS_close, fd);
             }
         }

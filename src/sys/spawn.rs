@@ -17,6 +17,7 @@
 mod child;
 mod environment;
 mod image;
+mod passed;
 
 use std::ffi::c_void;
 use std::ptr::NonNull;

@@ -1,6 +1,6 @@
 //! What is looked at when all that an event asks for has been seen.
 
-use lar::plan::{InstanceId, ServiceId};
+use lar::plan::{InstanceId, ServiceId, Start};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Phase};
 
@@ -19,7 +19,13 @@ impl Books {
                 assert!(!climb.cont, "CONT follows");
                 climb.fresh = false;
             }
-            assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
+            let kind = self.core.state_kind(id);
+            assert_eq!(shadow.spawning, kind == StateKind::Spawning);
+            if kind == StateKind::Armed {
+                shadow.held = true; // until somebody connects
+                let service = self.core.instance(id).service;
+                assert_eq!(self.core.service(service).start, Start::OnDemand);
+            }
         }
         self.audit_stopped_runner();
         if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {

@@ -88,20 +88,18 @@ pub struct Books {
     /// Whose main process has just ended.
     died: Option<InstanceId>,
     pub tickets: u64,
-    /// For each service, all that it pulls up, itself included.
-    closure: Vec<Vec<ServiceId>>,
 }
 
 impl Books {
     pub fn new(plan: Plan, seed: u64) -> Books {
         let core = Supervisor::new(plan.clone(), seed);
         let mut shadows = vec![Shadow::default(); plan.instances()];
-        let closure: Vec<Vec<ServiceId>> = plan.ids().map(|id| pulled_by(&core, id)).collect();
         let boots = |id: &ServiceId| plan.service(*id).start == Start::Boot;
-        let up: Vec<ServiceId> = plan.ids().filter(boots).collect();
+        let up: Vec<ServiceId> =
+            plan.ids().filter(boots).flat_map(|id| pulled_by(&core, id)).collect();
         for (at, shadow) in shadows.iter_mut().enumerate() {
             let service = core.instance(InstanceId(at as u32)).service;
-            shadow.held = !up.iter().any(|id| closure[id.index()].contains(&service));
+            shadow.held = !up.contains(&service);
         }
         Books {
             core,
@@ -116,7 +114,6 @@ impl Books {
             finished: None,
             died: None,
             tickets: 0,
-            closure,
         }
     }
 
@@ -238,6 +235,7 @@ impl Books {
                 shadow.heard_ready |= ready;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
+            Event::Connection { service, .. } => self.note_connection(service),
             Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
             Event::Boot | Event::Tick | Event::Forward { .. } => {}
         }
@@ -271,18 +269,6 @@ impl Books {
         };
         if starts && !self.core.shutting_down() && !self.core.is_leaving(id) {
             self.note_start(id);
-        }
-    }
-
-    /// It may be spawned, and so may all that it pulls up.
-    fn note_start(&mut self, id: InstanceId) {
-        self.shadows[id.index()].held = false;
-        let service = self.core.instance(id).service;
-        for at in 0..self.closure[service.index()].len() {
-            let pulled = self.closure[service.index()][at];
-            for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
-                self.shadows[other.index()].held = self.core.is_leaving(other);
-            }
         }
     }
 

@@ -2,10 +2,11 @@
 
 use lar::plan::{InstanceId, ServiceId};
 use lar::supervisor::edit::{Revision, Which};
+use lar::supervisor::state::StateKind;
 use lar::supervisor::{Action, Event, Supervisor, Ticket};
 use lar::time::Instant;
 
-use super::pulled::pulled_by;
+use super::pulled::pulled_at_most;
 use super::{Books, Role, Shadow};
 
 impl Books {
@@ -57,11 +58,6 @@ impl Books {
 
     /// Who came and who goes, and who may be spawned because of it.
     fn note_edit(&mut self, removed: &[InstanceId], ended: bool) {
-        let services = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
-        self.closure.resize(services.max(self.closure.len()), Vec::new());
-        for id in self.core.services() {
-            self.closure[id.index()] = pulled_by(&self.core, id);
-        }
         for at in 0..self.actions.len() {
             if let Action::Created { instance } = self.actions[at] {
                 if self.shadows.len() <= instance.index() {
@@ -85,8 +81,11 @@ impl Books {
             if self.core.is_leaving(id) {
                 assert!(!instance.wanted_up, "who leaves is not wanted up");
                 self.shadows[id.index()].held = true;
+            } else if self.core.state_kind(id) == StateKind::Armed {
+                // Nothing but a connection, or an order, may start it.
             } else if instance.ticket.0 == self.tickets && (instance.wanted_up || ends) {
-                self.note_start(id);
+                let pulled = pulled_at_most(&self.core, instance.service);
+                self.note_pulled(id, pulled);
             }
         }
     }

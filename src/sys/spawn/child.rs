@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_int, c_long, c_void};
 
 use super::Report;
 use super::image::{Capabilities, Ids, Image, Place};
+use super::passed::Passed;
 use crate::exit::{Errno, Stage};
 use crate::sys::last_errno;
 use crate::sys::signals::{self, Set};
@@ -75,8 +76,9 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
     }
     let entered = enter_directory(image, image.ids.is_some())?;
     connect_stdio(image.stdio)?;
+    pass_fds(&image.fds)?;
     if image.closes_fds {
-        crate::sys::fd::close_from_3();
+        close_others(&image.fds);
     }
     if let Some(capabilities) = &image.capabilities {
         drop_from_bounding_set(capabilities)?;
@@ -92,6 +94,9 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
     }
     if image.no_new_privileges {
         prctl(Stage::NoNewPrivileges, libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+    }
+    if let Some(text) = &image.listen_pid {
+        text.set(call(Stage::Fds, libc::SYS_getpid, [0; 5])? as u32);
     }
     signals::set_mask(image.signals.mask);
     Err(execute(image))
@@ -209,6 +214,43 @@ fn connect_stdio(stdio: [c_int; 3]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Puts further fds where the program is to find them. A source that is another one's target is first moved out of the
+/// way.
+fn pass_fds(fds: &[Passed]) -> Result<(), Failure> {
+    let stage = Stage::Fds;
+    let Some(last) = fds.last() else { return Ok(()) };
+    let move_up = c_long::from(libc::F_DUPFD_CLOEXEC);
+    for fd in fds {
+        let mut held = c_long::from(fd.source);
+        if fd.source != fd.target && fds.iter().any(|other| other.target == fd.source) {
+            held =
+                call(stage, libc::SYS_fcntl, [held, move_up, c_long::from(last.target) + 1, 0, 0])?;
+        }
+        fd.held.set(held as c_int);
+    }
+    for fd in fds {
+        let (held, target) = (c_long::from(fd.held.get()), c_long::from(fd.target));
+        if held == target {
+            call(stage, libc::SYS_fcntl, [target, libc::F_SETFD.into(), 0, 0, 0])?;
+        } else {
+            call(stage, libc::SYS_dup3, [held, target, 0, 0, 0])?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes what is between and behind these.
+fn close_others(fds: &[Passed]) {
+    let mut from = 3;
+    for fd in fds {
+        if fd.target > from {
+            crate::sys::fd::close_range(from, fd.target - 1);
+        }
+        from = fd.target.saturating_add(1);
+    }
+    crate::sys::fd::close_range(from, c_int::MAX);
 }
 
 fn switch_user(ids: &Ids) -> Result<(), Failure> {
