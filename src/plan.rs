@@ -4,7 +4,7 @@
 //! `config` makes a plan from a file, `cli` from a command line. The core owns it; `run` reads it to build
 //! its images, pipes and files once.
 
-mod event_log;
+mod eventlog;
 mod output;
 mod rules;
 mod runner;
@@ -15,7 +15,7 @@ mod socket;
 use crate::signal::Signal;
 use crate::time::Duration;
 use core::fmt;
-pub use event_log::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;

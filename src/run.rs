@@ -14,6 +14,7 @@
 
 mod build;
 mod edit;
+mod launch;
 pub mod orders;
 mod perform;
 mod ready;
@@ -129,6 +130,7 @@ struct Loop {
     /// Listeners to be heard in this turn, or in the next.
     loud: ReadyList,
     edits: edit::Edits,
+    launch: launch::Launch,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -180,6 +182,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
             return Ok(this.end(code));
         }
         this.wait(&mut events);
+        this.launch();
         this.take(&events);
         this.pass_time();
     }
@@ -208,7 +211,8 @@ impl Loop {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
         let listed = !self.ready.is_empty() || !self.loud.is_empty();
-        if serving.is_some_and(Server::busy) || self.reap_again || listed {
+        let busy = self.reap_again || listed || self.launch.busy();
+        if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
         }
         let deadlines = [

@@ -241,3 +241,26 @@ fn without_a_place_for_the_socket_services_run_and_control_comes_with_the_place(
     let lines = lar.err.rest();
     assert_eq!(lines.iter().filter(|line| line.contains("there is no control")).count(), 1);
 }
+
+#[test]
+fn captured_output_does_not_cost_the_last_fd_of_its_clients() {
+    let mut config = String::from("<defaults>\n transcript none\n start manual\n</defaults>\n");
+    for number in 0..200 {
+        config += &format!("<service s{number}>\n program sleep 1000\n</service>\n");
+    }
+    let dir = Scratch::new();
+    let mut lar = Lar::run_in(dir, "", &config, |command| {
+        let mut limited = std::process::Command::new("prlimit");
+        limited.arg("--nofile=256:256").arg(command.get_program()).args(command.get_args());
+        *command = limited;
+    });
+    let told: Vec<String> =
+        lar.err.now().iter().filter(|line| line.contains("not captured")).cloned().collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("Too many open files") && told[0].contains("more pipes"), "{told:?}");
+    let watchers: Vec<_> = (0..10).map(|_| lar.watch("events")).collect();
+    lar.ask("start s0 s199").expect(0);
+    lar.wait("s0=running s199=running");
+    assert!(lar.ask("status").expect(0).out.contains("s199"));
+    drop(watchers);
+}

@@ -120,6 +120,8 @@ pub enum Warning {
         label: String,
         /// Why.
         errno: Errno,
+        /// How many more pipes could not be had.
+        more: usize,
     },
     /// /dev/null could not be opened; what would go there goes to lar's own fds.
     Null {
@@ -139,8 +141,15 @@ impl fmt::Display for Warning {
             Warning::Transcript { path, errno } => {
                 write!(f, "transcript {path}: can't be opened; next try in 1s: {}", errno.desc())
             }
-            Warning::Pipe { label, errno } => {
-                write!(f, "{label}: output is not captured, no pipe: {}", errno.desc())
+            Warning::Pipe { label, errno, more } => {
+                write!(f, "{label}: output is not captured, no pipe: {}", errno.desc())?;
+                match more {
+                    0 => Ok(()),
+                    _ => write!(
+                        f,
+                        "; and so for {more} more pipes: `ring 0` with `transcript none` needs none"
+                    ),
+                }
             }
             Warning::Null { errno } => write!(f, "/dev/null: can't be opened: {}", errno.desc()),
             Warning::Timestamp { format } => {

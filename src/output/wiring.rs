@@ -238,8 +238,7 @@ impl Wiring {
                 }
                 // EMFILE, most likely: lar's own fds are better than a service that does not run.
                 Err(errno) => {
-                    let label = slot.service.label(slot.number).to_string();
-                    self.warnings.push(Warning::Pipe { label, errno });
+                    self.uncaptured(slot, errno);
                     Wire::Inherit
                 }
             }
@@ -254,6 +253,21 @@ impl Wiring {
         Desk { stdout, stderr, ring: (captured && ring > 0).then(|| Ring::new(ring)) }
     }
 
+    /// Where there is no pipe for one, there is none for a thousand: they are told of together.
+    fn uncaptured(&mut self, slot: Slot<'_>, errno: Errno) {
+        let told = self.warnings.iter_mut().find_map(|warning| match warning {
+            Warning::Pipe { more, .. } => Some(more),
+            _ => None,
+        });
+        match told {
+            Some(more) => *more += 1,
+            None => {
+                let label = slot.service.label(slot.number).to_string();
+                self.warnings.push(Warning::Pipe { label, errno, more: 0 });
+            }
+        }
+    }
+
     fn stream(
         &mut self,
         slot: Slot<'_>,
@@ -261,7 +275,7 @@ impl Wiring {
         name: &'static str,
     ) -> Result<Stream, Errno> {
         let service = slot.service;
-        let (reader, writer) = pipe::make()?;
+        let (reader, writer) = pipe::make_to_capture()?;
         if slot.pipe > 0 {
             // Refused is fine: see `pipe::enlarge`.
             let _ = pipe::enlarge(&writer, slot.pipe);

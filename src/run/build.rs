@@ -109,6 +109,7 @@ impl Loop {
             pipes,
             edits: Edits::default(),
             lingering: Vec::with_capacity(instances),
+            launch: super::launch::Launch::new(instances),
             reap_again: false,
             single,
             rest: Rest::NotYet,

@@ -276,6 +276,7 @@ impl Loop {
         self.journal.forget(instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
+        self.launch.grow(size);
         self.equip(instance);
         info!("{}: added", self.supervisor.label(instance));
     }
@@ -328,6 +329,7 @@ impl Loop {
         self.edits.former = true;
         self.let_go_of_former(instance);
         self.probes.cancel(instance.index());
+        self.launch.forget(instance);
         self.lingering.retain(|&(_, whose)| whose != instance);
         let index = self.listener_of.get_mut(instance.index()).and_then(Option::take);
         self.close_ear(Ear::Now(index));

@@ -22,6 +22,7 @@ impl Loop {
     /// One action. What it leads to is queued for the core, never told it from here.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
+            Action::Spawn { instance, role } if !self.launch.now(instance, role) => {}
             Action::Spawn { instance, role } => {
                 let event = self.spawn(instance, role);
                 self.inbox.push_back(event);
@@ -38,7 +39,7 @@ impl Loop {
     }
 
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
-    fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
+    pub(super) fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
             if self.edits.former {
                 self.let_go_of_former(instance);

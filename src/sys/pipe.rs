@@ -7,8 +7,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown, pipe2, read};
+
+/// How many fds are left to everything but captured output: twice what the control socket's clients may need.
+const SPARE_FDS: u64 = 64;
 
 /// A new pipe, both ends close-on-exec: (read end, non-blocking; write end, blocking, as programs
 /// expect it).
@@ -16,6 +20,16 @@ pub fn make() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((reader, writer))
+}
+
+/// The same for output that is captured, which may cost lar not its last fds: its clients, and whatever it opens while
+/// it runs, need some. EMFILE near the limit of open files.
+pub fn make_to_capture() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (reader, writer) = make()?;
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let reserved = SPARE_FDS.min(limit / 8);
+    let highest = u64::try_from(reader.as_raw_fd().max(writer.as_raw_fd())).unwrap_or(0);
+    if highest + reserved >= limit { Err(Errno::EMFILE) } else { Ok((reader, writer)) }
 }
 
 /// Makes room for `size` bytes in a pipe. Refused (EPERM) above /proc/sys/fs/pipe-max-size or when

@@ -1,6 +1,6 @@
-//! Where lar's own log goes: data only, `logger` writes it.
+//! Where lar's own log goes, and how much of it.
 
-use crate::plan::Rotate;
+use super::Rotate;
 
 /// Where lar's own log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
