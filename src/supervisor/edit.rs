@@ -80,9 +80,9 @@ impl Supervisor {
         let counts = changed.iter().map(|(id, old, _)| (*id, old.processes.len(), count(*id)));
         let counts = counts.filter(|(_, old, new)| old != new).map(|(id, _, new)| (id, new as u32));
         let mut counts: Vec<(ServiceId, u32)> = counts.collect();
-        // Who depends on somebody goes down first.
-        counts.sort_by_key(|&(id, _)| std::cmp::Reverse(self.rank(id)));
-        for &(id, count) in &counts {
+        // Who depends on somebody goes down first, and comes up last.
+        counts.sort_by_key(|&(id, _)| self.rank(id));
+        for &(id, count) in counts.iter().rev() {
             self.have_fewer(now, id, count, Which::Highest, ticket);
         }
         // Who depends on somebody sees first that this one goes down, or is only on its way now.

@@ -353,7 +353,10 @@ impl Supervisor {
 
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        self.change(id, |slot| (slot.wanted_up, slot.left) = (false, false));
+        if self.is_left(id) {
+            return; // the manager ends, and has let go of it
+        }
+        self.want(id, false);
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
