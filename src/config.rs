@@ -17,7 +17,9 @@ pub mod diagnostic;
 pub mod diff;
 mod environment;
 mod eventlog;
+mod expand;
 mod graph;
+mod hooks;
 mod identity;
 mod input;
 pub mod keys;
@@ -71,7 +73,7 @@ pub fn read(path: &str, bytes: &[u8], world: &dyn World) -> Reading {
 }
 
 /// The kinds of section that may stand at the top of a file.
-const KINDS: [&str; 6] = ["service", "defaults", "lar", "runner", "environment", "eventlog"];
+const KINDS: [&str; 7] = ["service", "defaults", "lar", "runner", "environment", "eventlog", "on"];
 
 /// The sections at the top of a file, sorted by kind.
 #[derive(Default)]
@@ -82,6 +84,7 @@ struct Top<'a> {
     environment: Option<&'a Section>,
     eventlog: Option<&'a Section>,
     services: Vec<&'a Section>,
+    hooks: Vec<&'a Section>,
 }
 
 fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
@@ -105,6 +108,7 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
         }
         None => service::read_all(&top.services, top.defaults, &scope, &mut plan, report),
     }
+    hooks::read_all(&top.hooks, &scope, &mut plan, report);
     check_company(&top, &tree.root, report);
     if !report.failed() {
         warnings::look(&plan, &top.services, top.lar, world, report);
@@ -146,6 +150,9 @@ fn check_company(top: &Top, root: &Section, report: &mut Report) {
             if let Some(defaults) = top.defaults {
                 report.error(&defaults.spot, "`<defaults>` says nothing to a `<runner>`");
             }
+            if let Some(hook) = top.hooks.first() {
+                report.error(&hook.spot, "`<on …>` says nothing to a `<runner>`");
+            }
         }
         (None, _) => {
             if let Some(environment) = top.environment {
@@ -166,6 +173,10 @@ fn sort<'a>(tree: &'a Tree, report: &mut Report) -> Top<'a> {
         let place = match section.kind.as_str() {
             "service" => {
                 top.services.push(section);
+                continue;
+            }
+            "on" => {
+                top.hooks.push(section);
                 continue;
             }
             "runner" => &mut top.runner,

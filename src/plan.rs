@@ -5,7 +5,11 @@
 //! its images, pipes and files once.
 
 mod eventlog;
+mod hook;
 pub mod input;
+mod kinds;
+mod label;
+mod order;
 mod output;
 mod rules;
 mod runner;
@@ -14,9 +18,12 @@ mod single;
 
 use crate::signal::Signal;
 use crate::time::Duration;
-use core::fmt;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use hook::Hook;
 pub use input::{Input, Stdin};
+pub use kinds::{EventKind, Kinds, Whom};
+pub use label::{Label, Standing};
+pub use order::Order;
 pub use output::{Format, OnFull, Output, Rotate, Target};
 pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
@@ -32,6 +39,8 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// Where lar's own log goes (`<eventlog>`).
     pub event_log: EventLog,
+    /// What is run when something happens (`<on EVENT>`).
+    pub hooks: Vec<Hook>,
 }
 
 impl Plan {
@@ -79,26 +88,6 @@ impl InstanceId {
     }
 }
 
-/// How an instance is called: `web`, or `web@2` when its service has several.
-#[derive(Clone, Copy)]
-pub struct Label<'a> {
-    /// The service's name.
-    pub service: &'a str,
-    /// The instance's number, from 1.
-    pub number: u32,
-    /// Whether the service has more than one.
-    pub several: bool,
-}
-
-impl fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.several {
-            true => write!(f, "{}@{}", self.service, self.number),
-            false => f.write_str(self.service),
-        }
-    }
-}
-
 /// A configured program and its rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
@@ -122,12 +111,17 @@ pub struct Service {
     pub stop: Ladder,
     /// Who gets the stop signals.
     pub kill_mode: KillMode,
+    /// Whether it runs on when the manager ends.
+    pub leave: bool,
     /// What happens when it dies.
     pub rules: Rules,
     /// Whether its failure ends the manager (exit policy `critical`).
     pub critical: bool,
     /// Whether its end is the manager's end (exit policy `main`).
     pub main: bool,
+    /// How many of its instances a restart exchanges at a time, each for one that is ready first; 0: it stops them,
+    /// and starts them again.
+    pub rolling: u32,
     /// The signal that `ctl reload` sends.
     pub reload: Option<Signal>,
     /// How its output is treated.
@@ -157,10 +151,18 @@ impl Service {
         }
     }
 
+    /// Whether one of its processes can be exchanged for another while it runs: only if the new one answers for itself
+    /// when it is asked whether it is ready.
+    pub fn can_roll(&self) -> bool {
+        let own =
+            |process: &Process| matches!(process.ready, Some(Probe::Notify | Probe::Command(_)));
+        self.kind == Kind::Simple && self.processes.iter().all(own)
+    }
+
     /// The label of its instance `number` (from 1).
     pub fn label(&self, number: u32) -> Label<'_> {
         let several = self.processes.len() > 1 || number > 1;
-        Label { service: &self.name, number, several }
+        Label { service: &self.name, number, several, standing: Standing::Regular }
     }
 }
 
@@ -178,9 +180,11 @@ impl Default for Service {
             start_timeout: None,
             stop: Ladder::default(),
             kill_mode: KillMode::Mixed,
+            leave: false,
             rules: Rules::default(),
             critical: false,
             main: false,
+            rolling: 0,
             reload: None,
             output: Output::default(),
             input: Input::default(),
@@ -269,40 +273,6 @@ pub enum Start {
     Boot,
     /// When somebody says so.
     Manual,
-}
-
-/// The services a service has to do with. `group:*` is resolved; no duplicates; no cycles.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Order {
-    /// Started along; must be ready first; if one fails for good, so does this.
-    pub requires: Vec<ServiceId>,
-    /// Started along; waited for until ready or settled.
-    pub wants: Vec<ServiceId>,
-    /// Not started along; waited for if it is wanted up.
-    pub after: Vec<ServiceId>,
-    /// When it dies or is restarted, this is restarted too. Ordered like `after`.
-    pub restart_with: Vec<ServiceId>,
-}
-
-impl Order {
-    /// Drops a service that is no more.
-    pub fn forget(&mut self, id: ServiceId) {
-        let lists = [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with];
-        lists.into_iter().for_each(|list| list.retain(|&other| other != id));
-    }
-
-    /// Puts the id `ids[n]` wherever the number n stands.
-    pub fn renumber(&mut self, ids: &[ServiceId]) {
-        for list in [&mut self.requires, &mut self.wants, &mut self.after, &mut self.restart_with] {
-            list.iter_mut().for_each(|id| *id = ids.get(id.index()).copied().unwrap_or(*id));
-        }
-    }
-
-    /// All that must come before, each once or more.
-    pub fn all(&self) -> impl Iterator<Item = ServiceId> + '_ {
-        let soft = self.after.iter().chain(&self.restart_with);
-        self.requires.iter().chain(&self.wants).chain(soft).copied()
-    }
 }
 
 /// How a service is stopped: wait `drain`, then each rung's signal and its time, then KILL if `kill`.

@@ -5,16 +5,18 @@
 //! error: a failure becomes an event for the core, or a counted warning and another try.
 //!
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
-//! turns SIGCHLD into exits, `signals` says what each signal means, `rest` ends what is left when the
-//! services are down, `report` tells whoever started lar why the program did not come up.
+//! turns SIGCHLD into exits, `signals` says what each signal means, `hooks` runs commands for what has happened, `rest`
+//! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
 //! not empty, the loop does not sleep.
 
+mod beside;
 mod build;
 mod edit;
 mod feed;
+mod hooks;
 mod launch;
 pub mod orders;
 mod perform;
@@ -41,6 +43,7 @@ use crate::exit::{Code, Pid};
 use crate::input::{ChannelId, Input};
 use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
+use crate::supervisor::hooks::Hooks;
 use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::clock;
@@ -120,6 +123,7 @@ struct Loop {
     listener_of: Vec<Option<u32>>,
     server: Option<Server>,
     journal: Journal,
+    hooks: Hooks<Image>,
     /// Each stream's pipe, if there is such a stream, and whether epoll watches it.
     pipes: Vec<Option<(RawFd, bool)>>,
     /// Streams to be read in the next turn.
@@ -175,9 +179,11 @@ pub fn run(start: Start) -> Result<u8, StartError> {
     loop {
         this.digest();
         this.control();
+        this.run_hooks();
         if let Some(code) = this.rest.over() {
             return Ok(this.end(code));
         }
+        this.renew_all();
         this.wait(&mut events);
         this.launch();
         this.take(&events);
@@ -208,7 +214,7 @@ impl Loop {
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
         let lists = [&self.ready, &self.loud, &self.lively];
-        let listed = lists.iter().any(|list| !list.is_empty());
+        let listed = lists.iter().any(|list| !list.is_empty()) || self.edits.untold();
         let busy = self.reap_again || listed || self.launch.busy();
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
@@ -218,6 +224,7 @@ impl Loop {
             self.output.next_deadline(),
             serving.and_then(Server::next_deadline),
             self.rest.deadline(),
+            self.hooks.next_deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|at| at.since(now))
     }
@@ -333,6 +340,7 @@ impl Loop {
             }
             self.report_output();
         }
+        self.hurry_hooks(now);
         self.go_on_ending(now);
     }
 
@@ -359,10 +367,17 @@ impl Loop {
         self.inbox = inbox;
         self.digest();
         self.forget_gone(&mut server);
-        while let Some((client, order)) = server.poll_order() {
+        let mut next = server.poll_order();
+        if next.is_some() {
+            // What was of somebody who is gone is told before somebody else has that number.
+            let registry = self.poll.registry();
+            self.with_view(|view| server.settle(registry, view));
+        }
+        while let Some((client, order)) = next {
             let result = self.obey(order);
             self.forget_gone(&mut server);
             self.with_view(|view| server.answer(client, result, view));
+            next = server.poll_order();
         }
         let registry = self.poll.registry();
         self.with_view(|view| server.settle(registry, view));
@@ -386,11 +401,12 @@ impl Loop {
         }
     }
 
-    /// Tells the control server who is no more, before somebody else can have that number.
+    /// Tells the control server who is no more, and who has come, before somebody else can have that number.
     fn forget_gone(&mut self, server: &mut Server) {
         for gone in std::mem::take(&mut self.edits.gone) {
-            self.with_view(|view| server.forget(gone, view));
+            server.forget(&gone);
         }
+        self.join_those_who_came(server);
     }
 
     /// Opens all transcripts and logs anew. Every one that failed is named.
@@ -442,7 +458,9 @@ impl Loop {
                 None => {
                     let main = |id| self.supervisor.service(id).main;
                     let main = self.supervisor.services().any(main);
-                    settings_lines(self.supervisor.settings(), self.level, main)
+                    let mut lines = settings_lines(self.supervisor.settings(), self.level, main);
+                    lines.extend(self.hooks.rules().flat_map(print::hook));
+                    lines
                 }
             },
             started: self.started,

@@ -5,17 +5,23 @@
 //! whole histories can be simulated. The caller drains the actions to `None` before the next event.
 //!
 //! Where to find what: `state` is what an instance can be, `service` what each event does in each state,
-//! `steps` the moves between states, `policy` what follows a death, `order` and `tally` what instances have
-//! to do with each other, `shutdown` when and how the manager ends.
+//! `steps` the moves between states, `beside` who runs beside the instances, `policy` what follows a death, `order` and
+//! `tally` what instances have to do with each other, `shutdown` when and how the manager ends. Apart from them stands
+//! what only looks: `kinds` says of which kinds a change is, `journal` remembers, `describe` and `explain` find words,
+//! `hooks` says who is to be told.
 //!
 //! Invariants: a pid in a [`State`] is not yet reaped. A deadline is derived from the state, so none outlives
 //! its cause. Nothing here allocates after [`Supervisor::new`]. [`Supervisor::check_invariants`] says them all.
 
+mod beside;
 pub mod deadlines;
 pub mod describe;
 pub mod edit;
 pub mod event;
+pub mod explain;
+pub mod hooks;
 pub mod journal;
+mod kinds;
 mod order;
 pub mod pids;
 pub mod policy;
@@ -30,12 +36,12 @@ use std::collections::VecDeque;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::{
-    InstanceId, KillMode, Kind, Label, Plan, Probe, Process, Service, ServiceId, Settings,
+    InstanceId, KillMode, Kind, Label, Plan, Probe, Process, Service, ServiceId, Settings, Standing,
 };
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
-pub use event::{Action, Cause, Change, Event, Phase, Role, SignalTarget, Ticket, Verb};
+pub use event::{Action, Cause, Change, Event, Parting, Phase, Role, SignalTarget, Ticket, Verb};
 use pids::Pids;
 use policy::Jitter;
 pub use roster::Ids;
@@ -75,6 +81,8 @@ pub struct Supervisor {
     pulling: Vec<ServiceId>,
     /// Instances to be forgotten.
     vacating: Vec<InstanceId>,
+    /// Successors that are ready.
+    arriving: Vec<InstanceId>,
     ending: Ending,
 }
 
@@ -85,6 +93,10 @@ pub struct Instance {
     pub service: ServiceId,
     /// Its number within the service, from 1.
     pub number: u32,
+    /// What it is to its service.
+    pub standing: Standing,
+    /// Of a successor: whom it is to take over from; of who had one: who did.
+    pub peer: Option<InstanceId>,
     /// What it is.
     pub phase: Phase,
     /// What the operator wants it to be.
@@ -131,6 +143,7 @@ impl Supervisor {
             released: Vec::new(),
             pulling: Vec::new(),
             vacating: Vec::new(),
+            arriving: Vec::new(),
             ending,
         };
         supervisor.make_room();
@@ -146,7 +159,9 @@ impl Supervisor {
         for list in [&mut self.touched, &mut self.released, &mut self.pulling] {
             list.reserve(groups);
         }
-        self.vacating.reserve(slots);
+        // Whoever is at rest may be dismissed in the same event.
+        self.vacating.reserve(slots * 2);
+        self.arriving.reserve(slots);
     }
 
     /// Tells it that something happened.
@@ -204,7 +219,8 @@ impl Supervisor {
     /// Goes on until nothing follows from anything any more.
     fn calm(&mut self, now: Instant) {
         self.propagate(now);
-        while !self.vacating.is_empty() {
+        while !self.vacating.is_empty() || !self.arriving.is_empty() {
+            self.take_over(now);
             self.vacate(now);
             self.propagate(now);
         }
@@ -248,7 +264,7 @@ impl Supervisor {
         self.roster.find(name)
     }
 
-    /// All instances, service by service.
+    /// All instances, service by service; after a service's own whoever runs beside them.
     pub fn instances(&self) -> Ids<InstanceId> {
         self.roster.instances()
     }
@@ -258,6 +274,11 @@ impl Supervisor {
         self.roster.members(id)
     }
 
+    /// The instances of one service, and whoever runs beside them.
+    pub fn all_of(&self, id: ServiceId) -> impl Iterator<Item = InstanceId> + use<> {
+        self.roster.members(id).chain(self.roster.extras(id))
+    }
+
     /// One instance.
     pub fn instance(&self, id: InstanceId) -> Instance {
         let slot = &self.roster.slots[id.index()];
@@ -265,6 +286,8 @@ impl Supervisor {
         Instance {
             service: slot.service,
             number: slot.number,
+            standing: slot.standing,
+            peer: slot.peer,
             phase: slot.state.phase(),
             wanted_up: slot.wanted_up,
             pid: process.map(|(pid, _)| pid),
@@ -296,6 +319,7 @@ impl Supervisor {
             service: &group.service.name,
             number: slot.number,
             several: group.several || slot.number > 1,
+            standing: slot.standing,
         }
     }
 
@@ -347,6 +371,11 @@ impl Supervisor {
         self.roster.groups[id.index()].links.rank
     }
 
+    /// Whether the manager ends without it, and lets it run on.
+    pub fn is_left(&self, id: InstanceId) -> bool {
+        self.roster.slots[id.index()].left
+    }
+
     /// Whether the manager is ending.
     pub fn shutting_down(&self) -> bool {
         self.ending.begun()
@@ -390,7 +419,7 @@ impl Supervisor {
         for id in self.services() {
             let group = &self.roster.groups[id.index()];
             let mut tally = Tally::default();
-            for instance in self.instances_of(id) {
+            for instance in self.all_of(id) {
                 tally.replace(Tally::default(), self.share(instance));
             }
             assert_eq!(group.tally, tally);
@@ -398,7 +427,8 @@ impl Supervisor {
             assert_eq!(group.blockers as usize, self.dependents(id).iter().filter(leaving).count());
         }
         assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
-        assert!(self.vacating.is_empty());
+        assert!(self.vacating.is_empty() && self.arriving.is_empty());
+        self.check_beside();
     }
 
     /// The same for the tables of services and instances, which only change with them.
@@ -410,14 +440,21 @@ impl Supervisor {
     fn share(&self, id: InstanceId) -> Tally {
         let slot = &self.roster.slots[id.index()];
         let kind: Kind = self.service(slot.service).kind;
-        Tally::of(kind, slot.wanted_up, &slot.state)
+        let tally = match slot.standing {
+            Standing::Regular => Tally::of(kind, slot.wanted_up, &slot.state),
+            _ => Tally::beside(slot.wanted_up, &slot.state),
+        };
+        if slot.left { Tally { busy: 0, ..tally } } else { tally }
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
     /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a
     /// spawn, KILL. And one `Finish`.
     fn most_actions(&self) -> usize {
-        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 12);
+        let of = |group: &Group| {
+            let slots = group.members.len() + group.extras.len();
+            slots * (2 * group.service.stop.rungs.len() + 14)
+        };
         self.roster.groups.iter().map(of).sum::<usize>() + 8
     }
 }

@@ -90,7 +90,8 @@ fn be_lar(file: &Path) -> ! {
 /// A configuration for a directory, its socket and its log.
 type Config = fn(&Path, &Path, &Path) -> String;
 
-/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured.
+/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured. And a
+/// hook that is run for each death as far as it keeps up.
 fn services(here: &Path, socket: &Path, log: &Path) -> String {
     let (here, socket, log) = (here.display(), socket.display(), log.display());
     format!(
@@ -99,7 +100,8 @@ fn services(here: &Path, socket: &Path, log: &Path) -> String {
          <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
          <service quick>\n  healthy-after 0s\n  streams ctrl data\n  transcript {here}/quick.log\n</service>\n\
          <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
-         transcript {here}/slow.log\n</service>\n",
+         transcript {here}/slow.log\n</service>\n\
+         <on exited>\n  command true\n</on>\n",
     )
 }
 

@@ -101,6 +101,11 @@ fn around(key: &keys::Key, line: &str) -> String {
             format!("<service a>\nprogram true\n<limits>\n{line}\n</limits>\n</service>")
         }
         keys::Kind::Lar => format!("{service}<lar>\n{line}\n</lar>"),
+        keys::Kind::On => {
+            let command =
+                if key.name == "command" && !line.is_empty() { "" } else { "command true" };
+            format!("{service}<on exited>\n{command}\n{line}\n</on>")
+        }
         keys::Kind::Runner => format!("<runner>\n{program}\n{line}\n</runner>"),
         keys::Kind::EventLog => format!("{service}<eventlog>\n{line}\n</eventlog>"),
         keys::Kind::LogFile => {
@@ -121,10 +126,12 @@ fn every_key_of_the_table_does_something() {
         match key.name {
             // It overrides something, or its own default is all there is.
             "forever" if key.kind == keys::Kind::Service => before = "preset gaffer".into(),
+            "rolling" => before = "ready notify".into(),
             "groups" => before = "user nobody".into(),
             "old-files" => before = "max-size 1K".into(),
             "style" => before = "format {message} %(message)s".into(),
-            "stdin" | "environment-file" => {
+            "on-shutdown" => before = "transcript none\nring 0".into(),
+            "stdin" | "environment-file" | "expand" => {
                 plan(&around(key, &line));
                 continue;
             }

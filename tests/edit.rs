@@ -180,6 +180,37 @@ fn what_is_saved_is_there_after_an_apply_too() {
     lar.ask("status shop:web").expect(4);
 }
 
+#[test]
+fn a_number_of_instances_is_saved_where_the_service_is_defined_and_nowhere_else() {
+    let dir = lar::Scratch::new();
+    fs::create_dir_all(dir.at("conf.d")).unwrap();
+    let before = "# the shop\n<service web>\n\tprogram sleep 100%i  \n\tinstances 2\n\t<environment>\n\t\t\
+                  instances x\n\t</environment>\n</service>\n<service one>\n program sleep 1000\n</service>\n";
+    dir.write("conf.d/shop.conf", before);
+    let config = "%include conf.d/*.conf\n<service db>\n program sleep 1000\n</service>\n";
+    let lar = Lar::run_in(dir, "", config, |_| {});
+    lar.wait("web=running one=running db=running");
+    let pid = lar.pid_of("web@1");
+    lar.ask("scale --save web 3").expect(0);
+    let saved = before.replace("instances 2", "instances 3");
+    assert_eq!(lar.dir.read("conf.d/shop.conf"), saved);
+    lar.ask("scale --save one +1").expect(0);
+    let saved = saved.replace(" program sleep 1000", " instances 2\n program sleep 1000");
+    assert_eq!(lar.dir.read("conf.d/shop.conf"), saved);
+    assert_eq!(lar.ask("apply").expect(0).out, "nothing has changed\n");
+    assert_eq!(states(&lar), ["web@1", "web@2", "web@3", "one@1", "one@2", "db"]);
+    assert_eq!(lar.pid_of("web@1"), pid);
+    let main = lar.dir.read("lar.conf");
+    let refused = lar.ask("scale --save db 2").expect(1);
+    assert!(refused.err.contains("lar writes no other file"), "{refused:?}");
+    lar.ask("add other -- sleep 1000").expect(0);
+    let refused = lar.ask("scale --save other 2").expect(1);
+    assert!(refused.err.contains("other is in no file"), "{refused:?}");
+    lar.ask("scale --save web 0").expect(2);
+    assert_eq!((lar.dir.read("lar.conf"), lar.dir.read("conf.d/shop.conf")), (main, saved));
+    assert_eq!(fs::read_dir(lar.dir.at("conf.d")).unwrap().count(), 1, "nothing else is left");
+}
+
 const BEFORE: &str = "<service keep>\n program sleep 1000\n</service>\n\
      <service live>\n program sleep 1001\n stop TERM 1s KILL\n</service>\n\
      <service anew>\n program sleep 1002\n</service>\n\

@@ -49,7 +49,28 @@ enum Letter {
     Shrink,
     Remove,
     Add,
+    Once,
+    /// Whoever is to have a successor gets one, or can't have one.
+    Succeed,
+    NoSuccessor,
 }
+
+/// What can happen to those who run beside an instance.
+const BESIDE: [Letter; 13] = [
+    Letter::Spawned,
+    Letter::SpawnFailed,
+    Letter::Fails,
+    Letter::Lingers,
+    Letter::Ready,
+    Letter::Order(Verb::Stop),
+    Letter::Order(Verb::Restart),
+    Letter::Order(Verb::Roll),
+    Letter::Tick,
+    Letter::Shutdown,
+    Letter::Once,
+    Letter::Succeed,
+    Letter::NoSuccessor,
+];
 
 /// What can happen when who there is changes, too.
 const EDITS: [Letter; 12] = [
@@ -69,8 +90,8 @@ const EDITS: [Letter; 12] = [
 
 /// Whether a letter is about nobody: to say it once is enough.
 fn nobodys(letter: Letter) -> bool {
-    use Letter::{Add, Grow, Remove, Shrink, Shutdown, Tick};
-    matches!(letter, Tick | Shutdown | Grow | Shrink | Remove | Add)
+    use Letter::{Add, Grow, NoSuccessor, Once, Remove, Shrink, Shutdown, Succeed, Tick};
+    matches!(letter, Tick | Shutdown | Grow | Shrink | Remove | Add | Once | Succeed | NoSuccessor)
 }
 
 /// Changes who there is; false if there is nothing to be changed.
@@ -87,6 +108,18 @@ fn edit(books: &mut Books, letter: Letter) -> bool {
         (Letter::Shrink, Some(id)) if count > 0 => {
             books.scale(now, id, count - 1, Which::Oldest);
             return true;
+        }
+        (Letter::Once, Some(id)) if books.core.instances().count() < 3 => {
+            let process = Process { argv: vec!["/bin/run".into()], ..Process::default() };
+            books.once(now, id, process, Some(Duration::from_secs(1)));
+            return true;
+        }
+        (Letter::Succeed | Letter::NoSuccessor, Some(id)) => {
+            let of = books.core.instances_of(id).find(|&of| books.core.awaits_successor(of));
+            if let Some(of) = of {
+                books.succeed(now, of, matches!(letter, Letter::Succeed));
+            }
+            return of.is_some();
         }
         (Letter::Remove, Some(id)) => Revision { removed: vec![id], ..Revision::default() },
         (Letter::Add, None) if there.is_none() => {
@@ -141,6 +174,7 @@ fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool 
         }
         Letter::Shutdown => Some(Event::Shutdown),
         Letter::Grow | Letter::Shrink | Letter::Remove | Letter::Add => return edit(books, letter),
+        Letter::Once | Letter::Succeed | Letter::NoSuccessor => return edit(books, letter),
     };
     if let Some(event) = event {
         books.tell(now, event);
@@ -282,4 +316,12 @@ fn every_history_of_a_service_that_is_scaled_removed_and_added_again_keeps_the_r
         let (words, events) = every_word(&plan, &EDITS, 2, up, depth);
         println!("edits, {depth} deep: {words} histories, {events} events");
     }
+}
+
+#[test]
+fn every_history_of_those_who_run_beside_an_instance_keeps_the_rules() {
+    let services = vec![service(Kind::Simple, Restart::Always)];
+    let plan = Plan { services, ..Plan::default() };
+    let (words, events) = every_word(&plan, &BESIDE, 3, true, 5);
+    println!("beside an instance, 5 deep: {words} histories, {events} events");
 }

@@ -205,8 +205,23 @@ fn instances_and_groups_are_named_one_by_one() {
          <service cron>\n program sleep 1000\n</service>\n",
     );
     lar.wait("shop:*=running cron=running");
+    let pids = || ["shop:web@1", "shop:web@2", "shop:web@3"].map(|name| lar.pid_of(name));
+    let before = pids();
+    // One of several is replaced; by its service's name, or alone, it stays down.
+    let said = lar.ask("stop shop:web@2").expect(0).out;
+    assert!(said.starts_with("shop:web@2: running"), "{said}");
+    let after = pids();
+    assert!(before[0] == after[0] && before[1] != after[1] && before[2] == after[2]);
+    assert!(
+        lar.ask("why shop:web@2").expect(0).out.contains("it was stopped alone, and is replaced")
+    );
+    lar.ask("stop shop:api@1").expect(0);
+    lar.wait("shop:api=stopped");
+    lar.ask("start shop:api").expect(0);
+    lar.ask("stop shop:web shop:web@2").expect(0);
     lar.ask("stop shop:web@2").expect(0);
-    lar.wait("shop:web@1=running shop:web@2=stopped shop:web@3=running");
+    lar.wait("shop:web=stopped");
+    lar.ask("start shop:web").expect(0);
     lar.ask("stop shop:*").expect(0);
     lar.wait("shop:*=stopped cron=running");
     lar.ask("start shop:web").expect(0);

@@ -49,9 +49,46 @@ fn flapping_rests_and_then_gives_up() {
          healthy-after 10s\n</service>\n",
     );
     lar.wait("bad=failed");
+    let why = lar.ask("why bad").expect(0).out;
+    let expected = "given up on: 3 deaths within 10s again, after 2 rests; `clear bad` or `start bad` tries again";
+    assert!(why.contains(expected), "{why}");
+    let mut events = lar.watch("--json events -n 100 --kind flapping,gave-up bad");
+    for expected in
+        ["\"flapping\",\"cooldown\"]", "\"flapping\",\"cooldown\"]", "\"gave-up\",\"failed\"]"]
+    {
+        let event = events.lines.next().unwrap();
+        assert!(event.contains(expected) && event.contains("\"exit_code\":1"), "{event}");
+    }
+    drop(events);
     assert_eq!(lar.shut_down(), 0);
     let rests = lar.err.rest().iter().filter(|line| line.contains("-> cooldown")).count();
     assert_eq!(rests, 2);
+}
+
+#[test]
+fn why_explains_a_rest_and_a_stop_during_it_sticks() {
+    let mut lar = Lar::with(
+        "  exit-policy never",
+        "<service bad>\n program false\n preset gaffer\n flapping 2 in 10s cooldown 1h rounds 5\n</service>\n\
+         <service web>\n program sleep 1000\n requires bad\n start manual\n</service>\n\
+         <service gone>\n program sleep 1000\n start manual\n</service>\n",
+    );
+    lar.wait("bad=cooldown");
+    let why = lar.ask("why bad").expect(0).out;
+    let expected = "2 deaths within 10s: it rests, 1 of 5 times; tried again in ";
+    assert!(why.contains(expected), "{why}");
+    assert!(why.contains("`clear bad` or `start bad` tries at once, `stop bad` ends it"), "{why}");
+    let json = lar.ask("--json why bad").expect(0).out;
+    assert!(json.contains("\"rests\":1") && json.contains("\"rests_max\":5"), "{json}");
+    assert!(lar.ask("why gone").expect(0).out.contains("`start gone` starts it"));
+    lar.ask("start --no-wait web").expect(0);
+    lar.wait("web=waiting");
+    assert!(lar.ask("why web").expect(0).out.contains("`why bad` says why that is not ready"));
+    lar.ask("stop --force bad").expect(0);
+    let status = lar.ask("--plain status bad").expect(3).out;
+    assert!(status.contains("\tstopped\t"), "{status}");
+    assert_eq!(lar.shut_down(), 0);
+    assert!(!lar.err.rest().iter().any(|line| line.contains("stopped -> starting: tries again")));
 }
 
 #[test]

@@ -3,10 +3,16 @@
 //!
 //! A test compares the log of what the core asked for: the time in milliseconds, who, and what.
 
+#[path = "scenarios/beside.rs"]
+mod beside;
 #[path = "common/books.rs"]
 mod books;
 #[path = "scenarios/ending.rs"]
 mod ending;
+#[path = "scenarios/flapping.rs"]
+mod flapping;
+#[path = "scenarios/leaving.rs"]
+mod leaving;
 #[path = "scenarios/orders.rs"]
 mod orders;
 #[path = "scenarios/starting.rs"]
@@ -102,6 +108,7 @@ impl Play {
                 Action::Created { instance } => label(instance) + " created",
                 Action::Redefined { instance } => label(instance) + " redefined",
                 Action::Gone { instance } => label(instance) + " gone",
+                Action::Renew { instance } => label(instance) + " renew",
                 Action::Finish { code } => format!("finish {code}"),
             };
             self.log.push(format!("{} {what}", self.books.now.as_nanos() / 1_000_000));

@@ -14,6 +14,8 @@ mod edits;
 mod peace;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/stray.rs"]
+mod stray;
 #[path = "simulation/world.rs"]
 mod world;
 

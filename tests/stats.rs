@@ -154,3 +154,35 @@ fn a_manager_elsewhere_is_not_looked_for_here() {
     let answer = lar.ask("stats");
     assert!(answer.err.contains("another pid namespace"), "{answer:?}");
 }
+
+#[test]
+fn a_control_group_of_its_own_also_knows_who_has_left() {
+    let root = "/sys/fs/cgroup/unified";
+    let group = format!("{root}/lar-test-{}", std::process::id());
+    if std::fs::create_dir(&group).is_err() {
+        return skip("no cgroup v2 that can be written to");
+    }
+    // Work is done by a process that is nobody's descendant any more, in a session of its own, before we look.
+    let config = format!(
+        "<service web>\n shell yes\n program echo $$ >{group}/cgroup.procs; \
+         (setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done' &); exec sleep 1000\n</service>\n\
+         <service db>\n program sleep 1000\n</service>\n"
+    );
+    let mut lar = Lar::start(&config);
+    lar.out.until("done");
+    let milliseconds = |name: &str| -> f64 {
+        let metrics = lar.ask(&format!("metrics {name}")).expect(0).out;
+        let cpu = metrics.lines().find(|line| line.contains("cpu_seconds_total{"));
+        cpu.unwrap_or_else(|| panic!("{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let used = std::fs::read_to_string(format!("{group}/cpu.stat")).unwrap();
+    let used: f64 = used.lines().next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(milliseconds("web") * 1e6 >= used * 0.9 && used > 50_000.0, "{used}");
+    assert!(milliseconds("db") < 0.05);
+    drop(lar);
+    // Who was killed is not out of its group before it is reaped.
+    let end = std::time::Instant::now() + lar::DEADLINE;
+    while std::fs::remove_dir(&group).is_err() {
+        assert!(std::time::Instant::now() < end, "somebody is left in {group}");
+    }
+}

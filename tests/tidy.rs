@@ -10,6 +10,7 @@ use std::process::Command;
 
 use lar::config::keys;
 use lar::exit::Code;
+use lar::plan::EventKind;
 
 #[path = "tidy/source.rs"]
 mod source;
@@ -338,6 +339,14 @@ fn the_tables_of_the_readme_are_the_programs_own() {
         let _ = writeln!(verbs, "| `{call}` | {} |", spec.about);
     }
     compare("verbs", &verbs);
+
+    let mut events = String::from("| kind | when | its own fields |\n|---|---|---|\n");
+    for kind in EventKind::ALL {
+        let fields: Vec<String> = kind.fields().iter().map(|field| format!("`{field}`")).collect();
+        let (word, about) = (kind.word(), kind.about());
+        let _ = writeln!(events, "| `{word}` | {about} | {} |", fields.join(", "));
+    }
+    compare("events", &events);
 }
 
 /// What `lar` prints and how it ends.

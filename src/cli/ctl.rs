@@ -131,7 +131,7 @@ fn converse(
                     // have closed.
                     std::mem::forget(connection);
                 }
-                return Ok(Code::Done as u8);
+                return Ok(printer.exit.unwrap_or(Code::Done as u8));
             }
             Line::Error { code, message } => {
                 let _ = printer.finish(Some((code, &message)));

@@ -83,6 +83,10 @@ impl World for Machine {
         (!uid.is_root()).then(|| (uid.as_raw(), getegid().as_raw()))
     }
 
+    fn is_pid1(&self) -> bool {
+        crate::sys::boot::is_pid1()
+    }
+
     fn program(&self, path: &str) -> Program {
         match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Program::Refused,

@@ -1,6 +1,8 @@
 //! Where a manager's configuration comes from, for as long as it runs: it can be read again, with more in it, and be
 //! added to.
 
+mod count;
+
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +10,7 @@ use super::machine::Machine;
 use super::manager;
 use crate::config::{self, Directory, Program, Severity, User, World};
 use crate::plan::Plan;
-use crate::run::orders::Source;
+use crate::run::orders::{Saved, Source};
 use crate::sys::boot;
 
 /// What sections that came over the control socket are called.
@@ -20,8 +22,13 @@ pub(super) struct Configuration {
     pub(super) file: Option<String>,
 }
 
-impl Source for Configuration {
-    fn read(&self, extra: Option<&str>) -> Result<Plan, Vec<String>> {
+impl Configuration {
+    /// Reads it, with sections more, or with a file that holds something else.
+    fn read_with(
+        &self,
+        extra: Option<&str>,
+        changed: Option<(&Path, &str)>,
+    ) -> Result<Plan, Vec<String>> {
         let file = self.file.as_deref();
         let mut bytes = match (file, extra) {
             (Some(file), _) => {
@@ -33,7 +40,7 @@ impl Source for Configuration {
         if extra.is_some() {
             bytes.extend_from_slice(format!("\n%include {ADDED}\n").as_bytes());
         }
-        let world = With { machine: Machine::new(), extra };
+        let world = With { machine: Machine::new(), extra, changed };
         let reading = config::read(file.unwrap_or("lar"), &bytes, &world);
         let errors = reading.diagnostics.iter().filter(|it| it.severity == Severity::Error);
         let mut plan = reading
@@ -42,6 +49,12 @@ impl Source for Configuration {
         let usual = if boot::is_pid1() { manager::IN_CONTAINER } else { manager::ELSEWHERE };
         plan.settings.shutdown_timeout.get_or_insert(usual);
         Ok(plan)
+    }
+}
+
+impl Source for Configuration {
+    fn read(&self, extra: Option<&str>) -> Result<Plan, Vec<String>> {
+        self.read_with(extra, None)
     }
 
     fn save(&self, name: &str, text: &str) -> Result<String, String> {
@@ -65,6 +78,44 @@ impl Source for Configuration {
         written.map(|()| shown.clone())
     }
 
+    fn save_count(&self, name: &str, count: u32) -> Result<Saved, String> {
+        let file = self.file.as_ref().ok_or("lar was not started from a file")?;
+        let (directory, extension) = included(file)
+            .ok_or_else(|| format!("{file} includes no directory (as `%include conf.d/*.conf`)"))?;
+        let shown = directory.join(format!("*{extension}")).display().to_string();
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.to_str().is_some_and(|path| path.ends_with(&extension)))
+            .collect();
+        paths.sort();
+        let found = paths.iter().find_map(|path| {
+            let before = std::fs::read_to_string(path).ok()?;
+            Some((path, count::with(&before, name, count)?, before))
+        });
+        let (path, after, before) = found.ok_or_else(|| {
+            format!("{name} is not in {shown}, and lar writes no other file: say `instances {count}` where it is")
+        })?;
+        // Whatever is odd about the file, it is not to mean anything else afterwards.
+        let read = |changed| self.read_with(None, changed).map_err(|errors| errors.join("; "));
+        let (old, mut new) = (read(None)?, read(Some((path.as_path(), after.as_str())))?);
+        let id = new.find(name).ok_or("it would be no service any more")?;
+        let right = new.service(id).processes.len() == count as usize;
+        if let Some(service) = old.find(name).map(|id| old.service(id)) {
+            new.services[id.index()].processes = service.processes.clone();
+        }
+        if !right || new != old {
+            return Err(format!("{}: lar can't tell where {name} says its number", path.display()));
+        }
+        replace(path, &after).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Saved { path: path.display().to_string(), before })
+    }
+
+    fn restore(&self, saved: &Saved) {
+        // As in `forget`.
+        let _ = replace(Path::new(&saved.path), &saved.before);
+    }
+
     fn forget(&self, path: &str) {
         // It was made a moment ago; if it can't be taken back, the next `apply` will tell.
         let _ = std::fs::remove_file(path);
@@ -85,10 +136,32 @@ fn included(file: &str) -> Option<(PathBuf, String)> {
     Some((Path::new(file).parent()?.join(directory), extension))
 }
 
+/// Whether two paths are one file.
+fn same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}
+
+/// Puts a file with this text, and the old one's mode, in the place of another, as a whole or not at all.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new~"); // no pattern that is to find the file finds this
+    let new = PathBuf::from(new);
+    let written = std::fs::metadata(path).and_then(|metadata| {
+        let mut file = std::fs::File::create(&new)?;
+        file.set_permissions(metadata.permissions())?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)
+    });
+    written.inspect_err(|_| drop(std::fs::remove_file(&new)))
+}
+
 /// This machine, with one file more.
 struct With<'a> {
     machine: Machine,
     extra: Option<&'a str>,
+    /// A file, and what is read in place of what it holds.
+    changed: Option<(&'a Path, &'a str)>,
 }
 
 impl World for With<'_> {
@@ -96,7 +169,18 @@ impl World for With<'_> {
         let name = Path::new(pattern).file_name().is_some_and(|name| name == ADDED);
         match self.extra {
             Some(extra) if name => Ok(vec![(ADDED.into(), extra.into())]),
-            _ => self.machine.include(pattern),
+            _ => {
+                let mut files = self.machine.include(pattern)?;
+                for (path, bytes) in &mut files {
+                    let (here, Some((changed, text))) = (Path::new(path), self.changed) else {
+                        continue;
+                    };
+                    if here.file_name() == changed.file_name() && same(here, changed) {
+                        *bytes = text.into();
+                    }
+                }
+                Ok(files)
+            }
         }
     }
 
@@ -122,6 +206,10 @@ impl World for With<'_> {
 
     fn confined_to(&self) -> Option<(u32, u32)> {
         self.machine.confined_to()
+    }
+
+    fn is_pid1(&self) -> bool {
+        self.machine.is_pid1()
     }
 
     fn program(&self, path: &str) -> Program {

@@ -19,6 +19,8 @@ pub enum Kind {
     Limits,
     /// `<lar>`.
     Lar,
+    /// `<on EVENT>`.
+    On,
     /// `<runner>`.
     Runner,
     /// `<eventlog>`.
@@ -31,10 +33,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, as the tables show them.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Service,
         Kind::Limits,
         Kind::Lar,
+        Kind::On,
         Kind::Runner,
         Kind::EventLog,
         Kind::LogFile,
@@ -47,6 +50,7 @@ impl Kind {
             Kind::Service => "<service NAME>, and <defaults> for all of them",
             Kind::Limits => "<limits> in a <service>: SOFT[:HARD], or `unlimited`",
             Kind::Lar => "<lar>: the manager itself",
+            Kind::On => "<on EVENT>: a command that is run when something happens",
             Kind::Runner => "<runner>: a zdaemon file's only program",
             Kind::EventLog => "<eventlog>: lar's own log",
             Kind::LogFile => "<logfile> in <eventlog>",

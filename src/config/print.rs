@@ -9,11 +9,11 @@ use core::fmt::Display;
 use super::input::STDINS;
 use super::output::{FORMATS, ON_FULL};
 use super::presets::RESTARTS;
-use super::service::{KILL_MODES, KINDS, RESOURCES, SPAWNS, STARTS};
+use super::service::{KILL_MODES, KINDS, ON_SHUTDOWN, RESOURCES, SPAWNS, STARTS};
 use super::value::{name_of, print_duration, print_signal, print_size};
 use super::{phrases, words};
 use crate::plan::{
-    Delay, GiveUp, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target,
+    Delay, GiveUp, Hook, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target,
 };
 
 /// The lines of one service, `<service NAME>` and `</service>` included. `name` knows what others are called.
@@ -46,6 +46,18 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
         }
     }
     page.0.push("</service>".into());
+    page.0
+}
+
+/// The lines of one `<on EVENT>`.
+pub fn hook(hook: &Hook) -> Vec<String> {
+    let mut page = Page(vec![format!("<on {}>", hook.word())]);
+    page.all("command", &hook.process.argv);
+    page.list("services", &hook.whom);
+    page.pair("timeout", print_duration(hook.timeout));
+    page.maybe("directory", hook.process.directory.as_deref().map(escaped));
+    identity(&mut page, &hook.setup);
+    page.0.push("</on>".into());
     page.0
 }
 
@@ -132,7 +144,7 @@ fn variable(name: &str, value: &str) -> String {
     }
 }
 
-fn setup(page: &mut Page, setup: &Setup) {
+fn identity(page: &mut Page, setup: &Setup) {
     if let Some(identity) = &setup.identity {
         match (&identity.account, identity.uid) {
             (Some(account), _) => page.pair("user", escaped(&account.name)),
@@ -141,6 +153,10 @@ fn setup(page: &mut Page, setup: &Setup) {
         page.pair("group", identity.gid);
         page.list("groups", &identity.groups);
     }
+}
+
+fn setup(page: &mut Page, setup: &Setup) {
+    identity(page, setup);
     page.pair("umask", setup.umask.map_or("inherit".into(), |umask| format!("{umask:03o}")));
     page.pair("spawn", name_of(&setup.spawn, &SPAWNS));
     match &setup.inherit {
@@ -214,6 +230,11 @@ fn stop(page: &mut Page, service: &Service) {
     steps.push(if ladder.kill { "KILL".into() } else { "never".into() });
     page.pair("stop", steps.join(" "));
     page.pair("kill-mode", name_of(&service.kill_mode, &KILL_MODES));
+    page.pair(
+        "rolling",
+        if service.rolling == 0 { "no".into() } else { service.rolling.to_string() },
+    );
+    page.pair("on-shutdown", name_of(&service.leave, &ON_SHUTDOWN));
     page.maybe("reload", service.reload.map(print_signal));
 }
 

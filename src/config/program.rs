@@ -1,17 +1,46 @@
 //! The program of a service: its words, and whether it is there.
 
 use super::section::Values;
-use super::substitute;
 use super::world::Program;
-use crate::plan::{Inherit, Process};
+use super::{expand, substitute, value};
+use crate::plan::{Inherit, Process, Setup};
 
 /// Where a program without a slash is searched if the service has no PATH at all.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The words of `program`; empty if it is missing or wrong.
-pub(super) fn read(v: &mut Values, shell: bool) -> Vec<String> {
+/// How the words of `program` are made.
+#[derive(Clone, Copy)]
+pub(super) struct Making {
+    /// `shell yes`.
+    pub(super) shell: bool,
+    /// `expand yes`.
+    pub(super) expand: bool,
+}
+
+impl Making {
+    pub(super) fn read(v: &mut Values) -> Making {
+        let mut making = Making { shell: false, expand: false };
+        v.set(&mut making.shell, "shell", value::boolean);
+        v.set(&mut making.expand, "expand", value::boolean);
+        if making.shell && making.expand {
+            if let Some(entry) = v.entry("expand") {
+                v.report.warn(&entry.spot, "with `shell yes` it is the shell that expands");
+            }
+            making.expand = false;
+        }
+        making
+    }
+}
+
+/// The words of `program`, for a process that is otherwise complete; empty if it is missing or wrong.
+pub(super) fn read(
+    v: &mut Values,
+    making: Making,
+    setup: &Setup,
+    process: &Process,
+) -> Vec<String> {
     let Some(entry) = v.entry("program") else { return Vec::new() };
-    if shell && !entry.value.is_empty() {
+    if making.shell && !entry.value.is_empty() {
         let line = substitute::percent(&entry.value, &v.scope, entry.defines);
         let line = entry.good(line, v.report);
         return line.map_or(Vec::new(), |line| vec!["/bin/sh".into(), "-c".into(), line]);
@@ -33,7 +62,10 @@ pub(super) fn read(v: &mut Values, shell: bool) -> Vec<String> {
         v.report.warn(&token.spot, message);
         v.report.hint("`shell yes` hands the whole line to /bin/sh");
     }
-    tokens.into_iter().map(|token| token.text).collect()
+    match making.expand {
+        true => expand::words(v, tokens, setup, process),
+        false => tokens.into_iter().map(|token| token.text).collect(),
+    }
 }
 
 /// Reports a program (or a readiness command, named by `key`) that is not there or can't be executed.

@@ -9,7 +9,7 @@ use super::world::World;
 use super::{substitute, words};
 
 /// Every section there is.
-pub(super) const ALL: [&str; 9] = [
+pub(super) const ALL: [&str; 10] = [
     "service",
     "defaults",
     "lar",
@@ -19,6 +19,7 @@ pub(super) const ALL: [&str; 9] = [
     "limits",
     "logfile",
     "syslog",
+    "on",
 ];
 
 /// What substitution may draw on.

@@ -6,14 +6,15 @@ use super::graph::{self, Names, Wishes};
 use super::keys::Kind as Keys;
 use super::lines::{Entry, Section, Spot};
 use super::presets::{self, Preset};
+use super::program::{self, Making};
 use super::section::{self, Cursor, Number, Scope, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
-use super::{environment, identity, input, names, output, phrases, program};
+use super::{environment, expand, identity, input, names, output, phrases};
 use crate::nearest;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
-    Setup, Spawn, Start,
+    Setup, Spawn, Start, Target,
 };
 use crate::time::Duration;
 
@@ -38,6 +39,9 @@ pub(super) const SPAWNS: [(&str, Spawn); 2] = [("vfork", Spawn::Vfork), ("fork",
 /// What `kill-mode` takes.
 pub(super) const KILL_MODES: [(&str, KillMode); 3] =
     [("mixed", KillMode::Mixed), ("group", KillMode::Group), ("process", KillMode::Process)];
+
+/// What `on-shutdown` takes.
+pub(super) const ON_SHUTDOWN: [(&str, bool); 2] = [("stop", false), ("leave", true)];
 
 /// Reads all services into `plan`.
 pub(super) fn read_all(
@@ -112,13 +116,38 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     presets::read_rules(v, preset, service.kind, &mut service.rules);
     v.set_read(&mut service.stop, "stop", phrases::ladder);
     v.choose(&mut service.kill_mode, "kill-mode", &KILL_MODES);
+    service.rolling = v.word("rolling", rolling).unwrap_or(0);
+    v.choose(&mut service.leave, "on-shutdown", &ON_SHUTDOWN);
     service.reload = v.word("reload", value::signal);
     v.set(&mut service.critical, "critical", value::boolean);
     v.set(&mut service.main, "main", value::boolean);
     service.output = output::read(v);
     processes(v, sources, &mut service);
     readiness(v, &mut service);
+    if service.leave {
+        check_leave(v, &service);
+    }
     service
+}
+
+/// What is left running must not depend on lar, which would be gone: a pipe without a reader ends most programs.
+fn check_leave(v: &mut Values, service: &Service) {
+    if v.scope.world.is_pid1() {
+        v.wrong("on-shutdown", "PID 1 can leave nothing running: the kernel ends it all");
+    }
+    let past = |target: &Target| match target {
+        Target::Inherit => true,
+        Target::None => service.output.ring == 0,
+        Target::Default | Target::File(_) | Target::Stdout => false,
+    };
+    let good =
+        |process: &Process| past(&process.transcript) && process.stderr.as_ref().is_none_or(past);
+    if !service.processes.iter().all(good) {
+        v.wrong("on-shutdown", "what it writes would go through lar, which will not be there");
+        v.report.hint(
+            "say `transcript inherit`, or `transcript none` and `ring 0`; or let it write its own log",
+        );
+    }
 }
 
 fn setup(v: &mut Values, limits: &[&Section], inherit: Inherit) -> Setup {
@@ -222,17 +251,18 @@ fn processes(v: &mut Values, sources: &Sources, service: &mut Service) {
         v.report.hint("as in: program /usr/sbin/nginx -g 'daemon off;'");
     }
     let count = v.word("instances", |word| value::number(word, 1, MOST_INSTANCES)).unwrap_or(1);
-    let shell = v.word("shell", value::boolean).unwrap_or(false);
+    let making = Making::read(v);
     let environments = sources.inner("environment");
     let numbered = |text: &String| text.contains("%i");
-    let varies = v.entries.iter().any(|entry| numbered(&entry.value))
+    let expanded = |entry: &&Entry| making.expand && expand::varies(&entry.value);
+    let varies = v.entries.iter().any(|entry| numbered(&entry.value) || expanded(entry))
         || v.scope.defines.iter().any(|define| numbered(&define.value))
         || environments.iter().flat_map(|it| &it.entries).any(|entry| numbered(&entry.value));
     for number in 1..=count {
         v.scope.number = Some(Number::Is(number));
         let process = match service.processes.first() {
             Some(first) if !varies => first.clone(),
-            _ => process(v, service, &environments, shell),
+            _ => process(v, service, &environments, making),
         };
         service.processes.push(process);
     }
@@ -242,7 +272,7 @@ fn processes(v: &mut Values, sources: &Sources, service: &mut Service) {
         let entries = v.entries.clone();
         let scope = Scope { number: Some(Number::Any), ..v.scope };
         let mut v = Values { kind: v.kind, entries, scope, report: &mut silent };
-        service.template = Some(Box::new(process(&mut v, service, &environments, shell)));
+        service.template = Some(Box::new(process(&mut v, service, &environments, making)));
     }
     v.scope.number = None;
 }
@@ -251,10 +281,10 @@ fn process(
     v: &mut Values,
     service: &mut Service,
     environments: &[&Section],
-    shell: bool,
+    making: Making,
 ) -> Process {
     let mut process = Process {
-        argv: program::read(v, shell),
+        argv: Vec::new(),
         executable: None,
         environment: environment::read(v, environments),
         directory: v.text("directory"),
@@ -262,6 +292,7 @@ fn process(
         stderr: output::stderr(v),
         ready: None,
     };
+    process.argv = program::read(v, making, &service.setup, &process);
     if let Some(directory) = &process.directory
         && v.scope.world.directory(directory) == Directory::Missing
     {
@@ -297,6 +328,24 @@ fn readiness(v: &mut Values, service: &mut Service) {
         service.start_timeout.get_or_insert(START_TIMEOUT);
     }
     v.set(&mut service.start_timeout, "start-timeout", phrases::optional_duration);
+    if service.rolling > 0 && service.kind == Kind::Oneshot {
+        v.wrong("rolling", "a one-shot has no instances that another one could take over from");
+    } else if service.rolling > 0 && !service.can_roll() {
+        let message = match service.processes.iter().any(|process| process.ready.is_some()) {
+            true => "this readiness is answered by the old process as well as by the new one",
+            false => "without `ready` nobody knows when the new process can take over",
+        };
+        v.wrong("rolling", message);
+        v.report.hint("`ready notify`, or `ready command …`, which is told by LAR_PID whom to ask");
+    }
+}
+
+/// How many at a time.
+fn rolling(word: &str) -> Result<u32, Wrong> {
+    match value::boolean(word) {
+        Ok(yes) => Ok(yes.into()),
+        Err(_) => value::number(word, 1, MOST_INSTANCES),
+    }
 }
 
 /// Exit policy `main` needs exactly one main service.

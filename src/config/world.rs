@@ -27,6 +27,11 @@ pub trait World {
     /// The only user and group that a process may have, if lar can't change them (it is not root).
     fn confined_to(&self) -> Option<(u32, u32)>;
 
+    /// Whether lar is the first process of its pid namespace.
+    fn is_pid1(&self) -> bool {
+        false
+    }
+
     /// What is at this path that is to be executed.
     fn program(&self, path: &str) -> Program;
 

@@ -12,10 +12,12 @@
 
 mod access;
 mod change;
+mod events;
 mod feed;
 pub mod linked;
 pub mod listen;
 mod names;
+mod once;
 mod output;
 mod peer;
 mod pump;
@@ -39,11 +41,12 @@ use mio::{Interest, Registry, Token};
 pub use self::feed::Feed;
 pub use self::listen::BindError;
 use self::listen::Bound;
+pub use self::once::Departure;
 use self::peer::{Input, Peer};
 pub use self::verbs::Refusal;
 use self::verbs::{Turn, begin};
 pub use self::view::View;
-use self::work::{Reply, Text, Verdict, Work};
+use self::work::{Reply, Text, Verdict, What, Work};
 use super::place::{Place, bare};
 
 use super::protocol::request::{Request, RequestError};
@@ -94,7 +97,11 @@ pub enum Edit {
         count: u32,
         /// Who goes if there are more.
         which: Which,
+        /// Whether it is kept in a file.
+        save: bool,
     },
+    /// A run of a service.
+    Once(Once),
     /// These instances are one too many each.
     Drop(Vec<(InstanceId, u64)>),
     /// These services are to be no more.
@@ -113,8 +120,21 @@ pub enum Edit {
     },
 }
 
+/// A run that is ordered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Once {
+    /// The name of the service.
+    pub name: String,
+    /// What is added to its program's words.
+    pub words: Vec<String>,
+    /// Variables; they beat those that the service sets.
+    pub environment: Vec<(String, String)>,
+    /// How long it may take.
+    pub limit: Option<Duration>,
+}
+
 /// What the loop has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Done {
     /// What is to be told.
     pub lines: Vec<String>,
@@ -122,6 +142,10 @@ pub struct Done {
     pub up: Vec<InstanceId>,
     /// Who is to go.
     pub gone: Vec<InstanceId>,
+    /// Who is to be exchanged.
+    pub renewed: Vec<InstanceId>,
+    /// The run that was begun, and how it ended if it has by now.
+    pub run: Option<(InstanceId, Option<Departure>)>,
     /// Up to where each of those that were sent something has been given it.
     pub taken: Vec<u64>,
 }
@@ -262,7 +286,7 @@ impl Server {
         let ordered = match &peer.work {
             Work::Held => None,
             Work::Ordered(ordered) => Some(*ordered),
-            Work::Idle | Work::Reply(_) | Work::Text(_) | Work::Wait(_) => return,
+            Work::Idle | Work::Reply(_) | Work::Text(_) | Work::Wait(_) | Work::Run(_) => return,
             Work::Send(_) => {
                 if let (Work::Send(sending), Ok(done)) = (&mut peer.work, result) {
                     sending.taken(&done.taken);
@@ -282,13 +306,27 @@ impl Server {
     }
 
     /// Somebody is no more: nobody waits for that one, or tells of it, any longer.
-    pub fn forget(&mut self, gone: InstanceId, view: &View) {
+    pub fn forget(&mut self, gone: &Departure) {
         for peer in self.peers.iter_mut().flatten() {
             match &mut peer.work {
-                Work::Wait(waiter) => waiter.forget(gone, &view.supervisor.label(gone)),
-                Work::Reply(reply) => reply.forget(gone),
-                Work::Send(sending) => sending.forget(gone),
+                Work::Wait(waiter) => waiter.forget(gone),
+                Work::Reply(reply) => reply.forget(gone.id),
+                Work::Run(run) => run.forget(gone),
+                Work::Send(sending) => sending.forget(gone.id),
                 Work::Idle | Work::Held | Work::Ordered(_) | Work::Text(_) => {}
+            }
+        }
+    }
+
+    /// Somebody has come to a service: who follows all the `others` there follows that one, too.
+    pub fn join(&mut self, come: InstanceId, others: &[InstanceId]) {
+        for peer in self.peers.iter_mut().flatten() {
+            if let Work::Reply(reply) = &mut peer.work
+                && reply.verdict == Verdict::Never
+                && reply.targets.join(come, others)
+                && let What::Logs(logs) = &mut reply.what
+            {
+                logs.sent.push((come, 0));
             }
         }
     }

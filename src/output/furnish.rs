@@ -11,7 +11,7 @@ use super::wiring::{Slot, Wiring, colours, pipe_size};
 use super::{Desk, Output, StreamId, Warning, Wire};
 use crate::plan::{Format, InstanceId, OnFull, Process, Service};
 use crate::time::Instant;
-use crate::transcript::{Framer, Wall};
+use crate::transcript::{Framer, Ring, Wall};
 
 /// What an instance is to have here, once it is known which instance that is.
 #[derive(Debug)]
@@ -25,12 +25,13 @@ impl Furniture {
 }
 
 impl Output {
-    /// Makes the pipes, and opens the files, of one instance. The error is a warning's: no pipe could be had.
+    /// Makes the pipes, and opens the files, of one instance, or of a run with this number. The error is a warning's:
+    /// no pipe could be had.
     /// Warnings are of files that can't be written now, and are tried again.
     pub fn furnish(
         &mut self,
         service: &Service,
-        number: u32,
+        (number, run): (u32, bool),
         process: &Process,
         now: Instant,
     ) -> Result<(Furniture, Vec<Warning>), Warning> {
@@ -56,7 +57,8 @@ impl Output {
         }
         let pipe = pipe_size(self.streams.iter().flatten().count() + 2);
         let mut streams = Vec::new();
-        let desk = wiring.desk(Slot { service, number, desk: u32::MAX, pipe }, ways, &mut streams);
+        let slot = Slot { service, number, run, desk: u32::MAX, pipe };
+        let desk = wiring.desk(slot, ways, &mut streams);
         let Wiring { places, shares, fresh, mut warnings, .. } = wiring;
         (self.places, self.shares) = (places, shares);
         let ails = |id: &u32| self.places.get(*id as usize).is_some_and(Place::ails);
@@ -134,7 +136,7 @@ impl Output {
                 warnings: Vec::new(),
                 colours: colours(),
             };
-            let slot = Slot { service, number, desk: instance.0, pipe: 0 };
+            let slot = Slot { service, number, run: false, desk: instance.0, pipe: 0 };
             stream.framer = wiring.framer(slot, stream.place, name);
             (*places, *shares) = (wiring.places, wiring.shares);
         }
@@ -171,6 +173,11 @@ impl Output {
     /// Whether [`Output::take_former`] has any for somebody.
     pub fn has_former(&self) -> bool {
         !self.former.is_empty()
+    }
+
+    /// The latest output of an instance that is no more, to be kept by whoever still tells it.
+    pub fn take_ring(&mut self, instance: InstanceId) -> Option<Ring> {
+        self.desks.get_mut(instance.index())?.ring.take()
     }
 
     /// Leaves an instance that is no more without anything.

@@ -12,7 +12,7 @@ use super::notice::{Notices, Warning};
 use super::place::Place;
 use super::stream::{HOLD, Standing, Stream};
 use super::{Desk, Output, StreamId, Wire};
-use crate::plan::{Format, OnFull, Plan, Process, Service, Target};
+use crate::plan::{self, Format, Label, OnFull, Plan, Process, Service, Target};
 use crate::sys::{fd, pipe};
 use crate::time::Instant;
 use crate::transcript::{Frame, Framer, Page, Ring, Stamp};
@@ -53,9 +53,18 @@ pub(super) struct Wiring {
 pub(super) struct Slot<'a> {
     pub(super) service: &'a Service,
     pub(super) number: u32,
+    /// Whether that is the number of a run.
+    pub(super) run: bool,
     pub(super) desk: u32,
     /// The size of its pipes; 0 for the kernel's.
     pub(super) pipe: i32,
+}
+
+impl<'a> Slot<'a> {
+    fn label(&self) -> Label<'a> {
+        let standing = if self.run { plan::Standing::Run } else { plan::Standing::Regular };
+        Label { standing, ..self.service.label(self.number) }
+    }
 }
 
 /// The two ways of each instance, and which of them have a pipe of their own.
@@ -100,7 +109,7 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
     let mut next = ways.into_iter();
     for service in &plan.services {
         for (number, ways) in (1..).zip(next.by_ref().take(service.processes.len())) {
-            let slot = Slot { service, number, desk: desks.len() as u32, pipe: size };
+            let slot = Slot { service, number, run: false, desk: desks.len() as u32, pipe: size };
             desks.push(wiring.desk(slot, ways, &mut streams));
         }
     }
@@ -262,7 +271,7 @@ impl Wiring {
         match told {
             Some(more) => *more += 1,
             None => {
-                let label = slot.service.label(slot.number).to_string();
+                let label = slot.label().to_string();
                 self.warnings.push(Warning::Pipe { label, errno, more: 0 });
             }
         }
@@ -309,7 +318,8 @@ impl Wiring {
         name: &'static str,
     ) -> Framer {
         let Some(id) = place else { return Framer::raw() };
-        let Slot { service, number, desk, .. } = slot;
+        let Slot { service, run, desk, .. } = slot;
+        let number = if run { 0 } else { slot.number };
         let output = &service.output;
         let stamp = output.timestamp.as_ref().map(|format| match Stamp::new(format) {
             Ok(stamp) => stamp,
@@ -320,7 +330,7 @@ impl Wiring {
         });
         let stdout = self.places[id as usize].is_stdout();
         let prefix = output.prefix.unwrap_or(stdout);
-        let label = prefix.then(|| service.label(number).to_string());
+        let label = prefix.then(|| slot.label().to_string());
         match (output.format, &stamp, &label) {
             (Format::Json, ..) => {
                 let stamp = stamp.unwrap_or_default();

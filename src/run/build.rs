@@ -10,6 +10,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
 use super::edit::Edits;
+use super::hooks;
 use super::signals::Single;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
@@ -23,7 +24,7 @@ use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
+use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
 use crate::time::Instant;
 
@@ -56,7 +57,7 @@ impl fmt::Display for StartError {
 impl Loop {
     /// Makes everything. In the order in which failures should be told.
     pub(super) fn build(start: Start) -> Result<(Loop, Option<Startup>), StartError> {
-        let Start { plan, config_path, foreground, control, startup, mut given, .. } = start;
+        let Start { mut plan, config_path, foreground, control, startup, mut given, .. } = start;
         let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
@@ -76,6 +77,7 @@ impl Loop {
         let null = empty_input()?;
         let images =
             paint(&plan, &given, (&output, &input), &listeners, &listener_of, null.as_raw_fd())?;
+        let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let pid = Pid(std::process::id() as i32);
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
@@ -85,7 +87,8 @@ impl Loop {
         let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
         let this = Loop {
             inbox: inbox(instances),
-            journal: Journal::new(instances),
+            journal: Journal::new(&supervisor),
+            hooks,
             supervisor,
             poll,
             signals,
@@ -235,9 +238,9 @@ fn paint(
             let address = listener(listeners, listener_of, instance);
             let (stdio, streams) = (output.stdio(instance), input.streams(instance));
             let settings = &plan.settings;
-            let streams = &streams;
+            let (run, listener, streams) = (false, address, &streams[..]);
             let sitter =
-                Sitter { settings, service, number, process, listener: address, stdio, streams };
+                Sitter { settings, service, number, run, process, listener, stdio, streams };
             let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             images.push(Some(painted.map_err(fail)?));
@@ -251,6 +254,8 @@ pub(super) struct Sitter<'a> {
     pub(super) settings: &'a Settings,
     pub(super) service: &'a Service,
     pub(super) number: u32,
+    /// Whether that is the number of a run.
+    pub(super) run: bool,
     pub(super) process: &'a Process,
     /// Where it says that it is ready, if it does.
     pub(super) listener: Option<&'a notify::Listener>,
@@ -265,9 +270,12 @@ const FIRST_FD: RawFd = 3;
 
 /// The images of one instance.
 pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
-    let Sitter { settings, service, number, process, listener, stdio, streams } = *sitter;
-    let (stdout, stderr) = stdio;
-    let extra = extra(settings, service, number, listener);
+    let Sitter { settings, service, process, stdio: (stdout, stderr), streams, .. } = *sitter;
+    let extra = extra(sitter);
+    let mut asking = extra.clone();
+    if settings.runner.is_none() {
+        asking.push((PID.into(), NO_PID.into()));
+    }
     let stdin = if settings.single.is_some() { 0 } else { null };
     let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
     recipe.extra = &extra;
@@ -277,7 +285,7 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     recipe.fds = streams.iter().copied().zip(FIRST_FD..).collect();
     let main = Image::new(given, &recipe)?;
     // Who only asks has nothing to say.
-    recipe.fds = Vec::new();
+    (recipe.extra, recipe.fds) = (&asking, Vec::new());
     let probe = match &process.ready {
         Some(Probe::Command(argv)) => {
             (recipe.argv, recipe.executable) = (words(argv), None);
@@ -304,18 +312,19 @@ fn listener<'a>(
 }
 
 /// The variables that lar itself sets.
-fn extra(
-    settings: &Settings,
-    service: &Service,
-    number: u32,
-    listener: Option<&notify::Listener>,
-) -> Vec<(String, String)> {
+fn extra(sitter: &Sitter) -> Vec<(String, String)> {
+    let Sitter { settings, service, number, run, listener, .. } = *sitter;
     let mut extra = vec![];
     // zdaemon's program finds what zdaemon was given, and no more.
     let zdaemon = settings.runner.is_some();
     if service.setup.session == crate::plan::Session::Own && !zdaemon {
         extra.push(("LAR_SERVICE".into(), service.name.clone()));
-        extra.push(("LAR_INSTANCE".into(), number.to_string()));
+        // A run is none of the instances.
+        let instance = if run { 0 } else { number };
+        extra.push(("LAR_INSTANCE".into(), instance.to_string()));
+        if run {
+            extra.push(("LAR_RUN".into(), number.to_string()));
+        }
     }
     let streams = &service.input.streams;
     for (stream, fd) in streams.iter().zip(FIRST_FD..) {

@@ -16,11 +16,13 @@ use super::build::{Sitter, image};
 use super::token::Source;
 use super::{Images, Loop};
 use crate::check::notify;
+use crate::ctl::server::Departure;
 use crate::input;
 use crate::output::{Furniture, StreamId};
-use crate::plan::{InstanceId, Probe, Process, Service, ServiceId};
+use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
+use crate::supervisor::journal::News;
 use crate::sys::clock;
 
 /// Everything for one instance, before the core has named it.
@@ -39,13 +41,36 @@ pub(super) struct Kit {
 #[derive(Default)]
 pub(super) struct Edits {
     /// What was prepared for instances that the core is about to name.
-    kits: VecDeque<Kit>,
+    pub(super) kits: VecDeque<Kit>,
+    /// Instances that are to have a successor.
+    pub(super) renewals: VecDeque<InstanceId>,
     /// Instances that are no more, until the control server has heard of it.
-    pub(super) gone: Vec<InstanceId>,
+    pub(super) gone: Vec<Departure>,
+    /// Who has come, until the control server has heard of it.
+    pub(super) come: Vec<InstanceId>,
     /// Whether some instance still has pipes of a former definition.
     pub(super) former: bool,
     /// Services that were added and are in no file; in small letters.
     pub(super) added: BTreeSet<String>,
+}
+
+impl Edits {
+    /// Whether there is something to be done, or to be told, in a turn that comes at once.
+    pub(super) fn untold(&self) -> bool {
+        !self.renewals.is_empty() || !self.gone.is_empty() || !self.come.is_empty()
+    }
+}
+
+/// What is to be prepared.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) service: &'a Service,
+    pub(super) number: u32,
+    /// Whether that is the number of a run.
+    pub(super) run: bool,
+    pub(super) process: &'a Process,
+    /// For whom, if for somebody who is there already.
+    pub(super) instance: Option<InstanceId>,
 }
 
 /// How it says that it is ready.
@@ -120,7 +145,7 @@ impl Loop {
     }
 
     /// Does what the core asks for after an edit.
-    fn finish_edit(&mut self) {
+    pub(super) fn finish_edit(&mut self) {
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
@@ -134,7 +159,10 @@ impl Loop {
     ) -> Result<(), String> {
         for &(service, number, instance) in wanted {
             let prepared = match service.process(number) {
-                Some(process) => self.prepare(service, number, &process, instance),
+                Some(process) => {
+                    let process = &process;
+                    self.prepare(Wanted { service, number, run: false, process, instance })
+                }
                 None => Err("there is nothing to run".into()),
             };
             match prepared {
@@ -149,15 +177,10 @@ impl Loop {
     }
 
     /// Everything that an instance will need. What it has already, and can keep, is not made anew.
-    fn prepare(
-        &mut self,
-        service: &Service,
-        number: u32,
-        process: &Process,
-        instance: Option<InstanceId>,
-    ) -> Result<Kit, String> {
+    pub(super) fn prepare(&mut self, wanted: Wanted) -> Result<Kit, String> {
+        let Wanted { service, number, run, process, instance } = wanted;
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
-        let furniture = if keeps { None } else { Some(self.furnish(service, number, process)?) };
+        let furniture = if keeps { None } else { Some(self.furnish(wanted)?) };
         let ear = match self.ear(service, process, instance) {
             Ok(ear) => ear,
             Err(why) => {
@@ -191,8 +214,8 @@ impl Loop {
         let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
         let listener = listener.map(|(_, listener)| listener);
         let settings = self.supervisor.settings();
-        let streams = &streams;
-        let sitter = Sitter { settings, service, number, process, listener, stdio, streams };
+        let streams = &streams[..];
+        let sitter = Sitter { settings, service, number, run, process, listener, stdio, streams };
         match image(&self.given, &sitter, self.null.as_raw_fd()) {
             Ok(images) => {
                 let service = service.name.clone();
@@ -231,13 +254,9 @@ impl Loop {
     }
 
     /// The pipes of an instance, watched.
-    fn furnish(
-        &mut self,
-        service: &Service,
-        number: u32,
-        process: &Process,
-    ) -> Result<Furniture, String> {
-        let furnished = self.output.furnish(service, number, process, clock::now());
+    fn furnish(&mut self, wanted: Wanted) -> Result<Furniture, String> {
+        let Wanted { service, number, run, process, .. } = wanted;
+        let furnished = self.output.furnish(service, (number, run), process, clock::now());
         let (furniture, warnings) = furnished.map_err(|warning| warning.to_string())?;
         warnings.iter().for_each(|warning| warn!("{warning}"));
         self.pipes.resize(self.output.stream_count(), None);
@@ -301,18 +320,22 @@ impl Loop {
         self.images.resize_with(size, || None);
         self.listener_of.resize(size, None);
         self.probes.grow(size);
-        self.journal.grow(size);
-        self.journal.forget(instance);
+        self.journal.enlist(&self.supervisor, instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
         self.launch.grow(size);
         self.equip(instance);
-        info!("{}: added", self.supervisor.label(instance));
+        self.record(instance, News::Created);
+        self.edits.come.push(instance);
+        if self.supervisor.instance(instance).standing == Standing::Regular {
+            info!("{}: added", self.supervisor.label(instance));
+        }
     }
 
     /// An instance is to run something else from its next start on.
     pub(super) fn redefined(&mut self, instance: InstanceId) {
         self.equip(instance);
+        self.record(instance, News::Updated);
         info!("{}: has another configuration", self.supervisor.label(instance));
     }
 
@@ -357,6 +380,7 @@ impl Loop {
 
     /// An instance is no more.
     pub(super) fn gone(&mut self, instance: InstanceId) {
+        let departure = self.departure(instance);
         self.output.clear(instance);
         self.input.clear(instance);
         while let Some(kit) = self.input.take_former(instance) {
@@ -372,8 +396,11 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
-        self.edits.gone.push(instance);
-        info!("{}: removed", self.supervisor.label(instance));
+        self.record(instance, News::Removed);
+        if departure.standing == Standing::Regular {
+            info!("{}: removed", departure.label);
+        }
+        self.edits.gone.push(departure);
     }
 
     /// Closes the pipes that an instance had by a former definition.
@@ -407,7 +434,7 @@ impl Loop {
     }
 
     /// Lets go of what nobody has taken.
-    fn discard_kits(&mut self) {
+    pub(super) fn discard_kits(&mut self) {
         while let Some(Kit { furniture, ear, input, .. }) = self.edits.kits.pop_front() {
             self.take_away(furniture);
             self.close_ear(ear);

@@ -1,17 +1,18 @@
 //! What clients order that only the loop can do: to change who there is, by name or by the configuration.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
 
 use log::{info, warn};
 
-use super::Loop;
+use super::{Loop, hooks};
 use crate::config::diff::{Difference, Needs, differences};
 use crate::config::keys::Kind;
 use crate::config::print;
 use crate::config::print_settings::settings_lines;
 use crate::ctl::server::{Done, Edit, Refusal};
 use crate::exit::Code;
-use crate::plan::{Order as Links, Plan, Service, ServiceId};
+use crate::plan::{Hook, Order as Links, Plan, Service, ServiceId};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision};
 
@@ -25,6 +26,20 @@ pub trait Source {
 
     /// Undoes that.
     fn forget(&self, path: &str);
+
+    /// Lets a service have so many instances from the next reading on, where it is defined.
+    fn save_count(&self, name: &str, count: u32) -> Result<Saved, String>;
+
+    /// Undoes that.
+    fn restore(&self, saved: &Saved);
+}
+
+/// A file that was changed.
+pub struct Saved {
+    /// Which.
+    pub path: String,
+    /// What it held before.
+    pub before: String,
 }
 
 fn refused(message: impl Into<String>) -> Refusal {
@@ -36,10 +51,24 @@ impl Loop {
     pub(super) fn edit(&mut self, edit: Edit, ticket: Ticket) -> Result<Done, Refusal> {
         let mut lines = Vec::new();
         match edit {
-            Edit::Scale { name, count, which } => {
+            Edit::Scale { name, count, which, save } => {
                 let gone = || refused(format!("{name} is no more"));
                 let id = self.supervisor.find(&name).ok_or_else(gone)?;
-                self.scale(id, count, which, ticket).map_err(|why| (Code::Failed, why))?;
+                let saved = if save { Some(self.save_count(&name, count)?) } else { None };
+                if let Err(why) = self.scale(id, count, which, ticket) {
+                    if let (Some(saved), Some(source)) = (&saved, &self.source) {
+                        source.restore(saved);
+                    }
+                    return Err((Code::Failed, why));
+                }
+                if let Some(saved) = saved {
+                    self.supervisor.note_count(id, count);
+                    info!("{name}: `instances {count}` is saved in {}", saved.path);
+                }
+            }
+            Edit::Once(order) => {
+                let run = Some(self.once(order, ticket)?);
+                return Ok(Done { run, ..Done::default() });
             }
             Edit::Drop(instances) => {
                 for (id, born) in instances {
@@ -65,11 +94,23 @@ impl Loop {
             let instance = self.supervisor.instance(id);
             match instance.ticket == ticket {
                 true if self.supervisor.is_leaving(id) => done.gone.push(id),
+                true if self.supervisor.renews(id) => done.renewed.push(id),
                 true if instance.wanted_up => done.up.push(id),
                 _ => {}
             }
         }
         Ok(done)
+    }
+
+    /// Keeps a number of instances in the file where the service is defined.
+    fn save_count(&self, name: &str, count: u32) -> Result<Saved, Refusal> {
+        let failed = |why: String| (Code::Failed, format!("{why}; nothing was changed"));
+        if self.edits.added.contains(&name.to_ascii_lowercase()) {
+            return Err(failed(format!("{name} is in no file: `add` without --save made it")));
+        }
+        let none = || refused("this manager was not started from a configuration file");
+        let source = self.source.as_ref().ok_or_else(none)?;
+        source.save_count(name, count).map_err(failed)
     }
 
     /// The file was changed, somebody says (SIGHUP): as `apply`, with the outcome in the event log.
@@ -121,17 +162,25 @@ impl Loop {
             }
         }
         self.compare_settings(&plan, &mut lines);
+        let hooks = self.compare_hooks(&plan, &mut lines);
         if lines.is_empty() {
             lines.push("nothing has changed".into());
         }
         if dry_run {
             return Ok(lines);
         }
+        let images = hooks.then(|| hooks::images(&self.given, plan.hooks, self.null.as_raw_fd()));
+        let images = images.transpose().map_err(|(hook, errno)| {
+            (Code::Failed, format!("{hook}: can't be prepared: {errno}; nothing was changed"))
+        })?;
         let level = plan.event_log.level;
         let in_file: BTreeSet<String> =
             plan.services.iter().map(|service| service.name.to_ascii_lowercase()).collect();
         revision.settings = Some(Box::new(plan.settings));
         self.revise(revision, ticket).map_err(|why| (Code::Failed, why))?;
+        if let Some(images) = images {
+            self.hooks.replace(images);
+        }
         // What the file knows is the file's from now on.
         self.edits.added.retain(|name| !in_file.contains(name));
         if level != self.file_level {
@@ -186,6 +235,21 @@ impl Loop {
         let new = settings_lines(&plan.settings, plan.event_log.level, main);
         let changes: Vec<Difference> = differences(Kind::Lar, &old, &new);
         lines.extend(changes.iter().map(|change| format!("lar: {change}")));
+    }
+
+    /// What is new about hooks; whether anything is.
+    fn compare_hooks(&self, plan: &Plan, lines: &mut Vec<String>) -> bool {
+        let old: Vec<&Hook> = self.hooks.rules().collect();
+        let new: Vec<&Hook> = plan.hooks.iter().collect();
+        if old == new {
+            return false;
+        }
+        let count = |hooks: &[&Hook], hook: &Hook| hooks.iter().filter(|it| **it == hook).count();
+        let gone = old.iter().filter(|hook| count(&new, hook) < count(&old, hook));
+        lines.extend(gone.map(|hook| format!("{hook}: removed (live)")));
+        let come = new.iter().filter(|hook| count(&old, hook) < count(&new, hook));
+        lines.extend(come.map(|hook| format!("{hook}: added (live)")));
+        true
     }
 
     /// Adds the services of a text.

@@ -9,6 +9,7 @@ use crate::check::Answer;
 use crate::exit::{Errno, Stage};
 use crate::plan::InstanceId;
 use crate::signal::Signal;
+use crate::supervisor::journal::News;
 use crate::supervisor::{Action, Cause, Change, Event, Phase, Role, SignalTarget};
 use crate::sys::spawn::Image;
 use crate::sys::{clock, reap};
@@ -33,6 +34,7 @@ impl Loop {
             Action::Changed(change) => self.tell(&change),
             Action::Created { instance } => self.created(instance),
             Action::Redefined { instance } => self.redefined(instance),
+            Action::Renew { instance } => self.edits.renewals.push_back(instance),
             Action::Gone { instance } => self.gone(instance),
             Action::Finish { code } => self.begin_ending(code),
         }
@@ -55,8 +57,14 @@ impl Loop {
                 listener.reset();
             }
         }
+        let asked = self.supervisor.instance(instance).pid.filter(|_| role == Role::Probe);
         let spawned = match image(&self.images, instance, role) {
-            Some(image) => self.spawner.spawn(image),
+            Some(image) => {
+                if let Some(pid) = asked {
+                    image.tell_pid(pid);
+                }
+                self.spawner.spawn(image)
+            }
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
         };
         if role == Role::Main {
@@ -91,7 +99,16 @@ impl Loop {
             SignalTarget::Group(pid) => reap::kill_group(pid, signal),
         };
         match sent {
-            Ok(()) | Err(ESRCH) => {}
+            Ok(()) => {
+                let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
+                let viewed = self.supervisor.instance(instance);
+                // What follows each signal of a stop says nothing: see `signal_for_stop`.
+                let silent = signal == Signal::CONT && viewed.phase == Phase::Stopping;
+                if viewed.pid == Some(pid) && !silent {
+                    self.record(instance, News::Signalled(pid, signal));
+                }
+            }
+            Err(ESRCH) => {}
             Err(errno) => {
                 let label = self.supervisor.label(instance);
                 warn!("{label}: {signal} could not be sent: {errno}; its deadline still holds");
@@ -136,7 +153,17 @@ impl Loop {
             | Phase::Stopping
             | Phase::Exited => info!("{line}"),
         }
-        self.journal.record(*change, clock::wall().since_epoch());
+        self.record(change.instance, News::Changed(*change));
+    }
+
+    /// Notes what has happened, for those who ask or listen.
+    pub(super) fn record(&mut self, instance: InstanceId, news: News) {
+        let (now, wall) = (clock::now(), clock::wall());
+        let at = if let News::Changed(change) = &news { change.at } else { now };
+        self.journal.record(&self.supervisor, instance, news, at, wall);
+        if let Some(entry) = self.journal.latest() {
+            self.hooks.offer(entry);
+        }
     }
 }
 

@@ -27,7 +27,8 @@ impl Loop {
 
     fn reap_one(&mut self, pid: Pid) {
         let owner = self.supervisor.owner(pid);
-        let clears = self.supervisor.kills_group(pid);
+        let hook = owner.is_none() && self.hooks.owns(pid);
+        let clears = hook || self.supervisor.kills_group(pid);
         if clears {
             // Before the leader is reaped: afterwards the group's number may be somebody else's.
             // ESRCH and EPERM leave nothing to do: whoever is left is reported as lingering below.
@@ -46,6 +47,9 @@ impl Loop {
             self.end_input(instance);
         }
         let Some(status) = reap::reap(pid) else { return };
+        if hook {
+            return self.hook_ended(pid, status);
+        }
         // A child of `spawn fork` that never became its program says so only now.
         let failure =
             owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());

@@ -19,6 +19,9 @@ use crate::time::{Duration, Human, Instant};
 /// do it itself.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How long hooks are run at most for what happened last, if the whole end has so much time left.
+const LAST_HOOKS: Duration = Duration::from_secs(30);
+
 /// How long it has at least, when the services have used up all the time there was.
 const LAST_CHANCE: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,8 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 pub(super) enum Rest {
     /// The services run.
     NotYet,
+    /// The services are down; hooks are still run for what happened last, but not for longer than this.
+    Telling { code: u8, until: Instant },
     /// What is left was sent TERM; KILL comes then.
     Asked { code: u8, kill_at: Instant, told: BTreeSet<Pid> },
     /// What is left was sent KILL; it is not waited for any longer then.
@@ -55,13 +60,14 @@ impl Rest {
     pub(super) fn over(&self) -> Option<u8> {
         match self {
             Rest::Over { code } => Some(*code),
-            Rest::NotYet | Rest::Asked { .. } | Rest::Killed { .. } => None,
+            Rest::NotYet | Rest::Telling { .. } | Rest::Asked { .. } | Rest::Killed { .. } => None,
         }
     }
 
     /// When something is to be done.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match *self {
+            Rest::Telling { until, .. } => Some(until),
             Rest::Asked { kill_at, .. } => Some(kill_at),
             Rest::Killed { again, until, .. } => Some(again.min(until)),
             Rest::NotYet | Rest::Over { .. } => None,
@@ -73,6 +79,10 @@ impl Rest {
         match self {
             Rest::Asked { kill_at, .. } => {
                 *kill_at = Instant::ZERO;
+                true
+            }
+            Rest::Telling { until, .. } => {
+                *until = Instant::ZERO;
                 true
             }
             Rest::NotYet | Rest::Killed { .. } | Rest::Over { .. } => false,
@@ -92,8 +102,33 @@ impl Loop {
             return;
         }
         let now = clock::now();
+        if self.hooks.busy() && !self.impatient {
+            self.rest = Rest::Telling { code, until: self.end_by(now, LAST_HOOKS) };
+            return;
+        }
+        self.ask_the_rest(code, now);
+    }
+
+    /// What is left is asked to go.
+    fn ask_the_rest(&mut self, code: u8, now: Instant) {
         self.rest = Rest::Asked { code, kill_at: self.kill_at(now), told: BTreeSet::new() };
         self.reap_again = true;
+    }
+
+    /// No hook runs or is to be run.
+    pub(super) fn hooks_are_done(&mut self) {
+        if let Rest::Telling { code, .. } = self.rest {
+            self.ask_the_rest(code, clock::now());
+        }
+    }
+
+    /// Hooks have had their time: those that run are left to what ends everything else.
+    fn give_up_on_hooks(&mut self, code: u8, now: Instant) {
+        match self.hooks.abandon() {
+            0 => warn!("a hook takes too long at the end"),
+            left => warn!("hooks take too long at the end; {left} events are left out"),
+        }
+        self.ask_the_rest(code, now);
     }
 
     /// When what is left is killed. The whole end is to take no longer than its limit, counted from when it was
@@ -123,14 +158,26 @@ impl Loop {
         limit.clamp(now + AT_LEAST, now + most)
     }
 
+    /// The main processes that run on without lar.
+    fn spared(&self) -> Vec<Pid> {
+        let left = self.supervisor.instances().filter(|&id| self.supervisor.is_left(id));
+        left.filter_map(|id| self.supervisor.instance(id).pid).collect()
+    }
+
     /// Looks whether anything is left, and sends what is due.
     pub(super) fn go_on_ending(&mut self, now: Instant) {
         let (code, due) = match self.rest {
             Rest::NotYet | Rest::Over { .. } => return,
+            Rest::Telling { code, until } => {
+                return if now >= until {
+                    self.give_up_on_hooks(code, now)
+                };
+            }
             Rest::Asked { code, kill_at, .. } => (code, now >= kill_at),
             Rest::Killed { code, until, .. } => (code, now >= until),
         };
-        if !reap::has_children() {
+        let spared = self.spared();
+        if !is_anybody_left(&spared) {
             self.rest = Rest::Over { code };
             return;
         }
@@ -140,7 +187,7 @@ impl Loop {
         let signal = self.single.as_ref().map_or(Signal::TERM, Single::last_signal);
         match (&mut self.rest, due) {
             (Rest::Asked { told, .. }, false) => {
-                if !ask(told, signal) {
+                if !ask(told, signal, &spared) {
                     warn!("without /proc, orphans can't be found; they are left behind");
                     self.rest = Rest::Over { code };
                 }
@@ -149,17 +196,17 @@ impl Loop {
                 info!("what is left did not go within its grace time; sending SIGKILL");
                 let until = self.end_by(now, AFTER_KILL);
                 self.rest = Rest::Killed { code, again: now + AGAIN, until };
-                kill();
+                kill(&spared);
             }
             (Rest::Killed { again, .. }, false) => {
                 *again = now + AGAIN;
-                kill();
+                kill(&spared);
             }
             (Rest::Killed { .. }, true) => {
                 warn!("some processes do not even go after SIGKILL; leaving without them");
                 self.rest = Rest::Over { code };
             }
-            (Rest::NotYet | Rest::Over { .. }, _) => {}
+            (Rest::NotYet | Rest::Telling { .. } | Rest::Over { .. }, _) => {}
         }
     }
 
@@ -203,14 +250,27 @@ impl Loop {
             return "no services".into();
         };
         let (label, instance) = (self.supervisor.label(id), self.supervisor.instance(id));
-        let why = self.supervisor.describe_cause(id, instance.cause);
+        let why = self.supervisor.describe_cause(Some(id), instance.cause);
         format!("{label} is {}: {why}", instance.phase.word())
     }
 }
 
+/// Whether somebody is there who is to be ended.
+fn is_anybody_left(spared: &[Pid]) -> bool {
+    let others = |pids: Vec<Pid>| pids.into_iter().any(|pid| !is_spared(pid, spared));
+    // Without /proc nobody else could be found.
+    reap::has_children() && (spared.is_empty() || reap::children().is_some_and(others))
+}
+
+/// Whether it is, or belongs to, a service that is left running: each has its own session.
+fn is_spared(pid: Pid, spared: &[Pid]) -> bool {
+    !spared.is_empty()
+        && (spared.contains(&pid) || reap::session_of(pid).is_some_and(|it| spared.contains(&it)))
+}
+
 /// TERM (or what else `signal` is) for all that is left and was not told yet. A process whose parent has just gone is
 /// ours only now. `false` if nobody can say who is left.
-fn ask(told: &mut BTreeSet<Pid>, signal: Signal) -> bool {
+fn ask(told: &mut BTreeSet<Pid>, signal: Signal, spared: &[Pid]) -> bool {
     if boot::is_pid1() {
         if told.insert(Pid(1)) {
             send_all(signal);
@@ -220,7 +280,7 @@ fn ask(told: &mut BTreeSet<Pid>, signal: Signal) -> bool {
     }
     let Some(children) = reap::children() else { return false };
     for pid in children {
-        if told.insert(pid) {
+        if !is_spared(pid, spared) && told.insert(pid) {
             // ESRCH: gone meanwhile. EPERM: not ours to end, and left to whoever adopts it.
             let _ = reap::kill(pid, signal);
             let _ = reap::kill(pid, Signal::CONT);
@@ -230,11 +290,12 @@ fn ask(told: &mut BTreeSet<Pid>, signal: Signal) -> bool {
 }
 
 /// KILL for all that is left.
-fn kill() {
+fn kill(spared: &[Pid]) {
     if boot::is_pid1() {
         return send_all(Signal::KILL);
     }
-    for pid in reap::children().unwrap_or_default() {
+    let children = reap::children().unwrap_or_default().into_iter();
+    for pid in children.filter(|&pid| !is_spared(pid, spared)) {
         let _ = reap::kill(pid, Signal::KILL); // as in `ask`
     }
 }

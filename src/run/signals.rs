@@ -203,7 +203,7 @@ impl Loop {
         for id in self.supervisor.instances() {
             let instance = self.supervisor.instance(id);
             let (label, phase) = (self.supervisor.label(id), instance.phase.word());
-            let why = self.supervisor.describe_cause(id, instance.cause);
+            let why = self.supervisor.describe_cause(Some(id), instance.cause);
             match instance.pid {
                 Some(pid) => info!("status: {label}: {phase}, pid {pid}: {why}"),
                 None => info!("status: {label}: {phase}: {why}"),

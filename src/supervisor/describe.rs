@@ -3,9 +3,9 @@
 use core::fmt;
 
 use crate::exit::Stage;
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, ServiceId, Standing};
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Cause, Change, Verb};
+use crate::supervisor::event::{Cause, Change, Phase, Verb};
 use crate::time::Human;
 
 /// `db: running -> backoff: exit status 1 after 3s; next try in 400ms`
@@ -17,7 +17,7 @@ pub struct Line<'a> {
 /// `exit status 1 after 3s`
 pub struct Why<'a> {
     supervisor: &'a Supervisor,
-    instance: InstanceId,
+    instance: Option<InstanceId>,
     cause: Cause,
 }
 
@@ -28,7 +28,7 @@ impl Supervisor {
     }
 
     /// Why an instance changed.
-    pub fn describe_cause(&self, instance: InstanceId, cause: Cause) -> Why<'_> {
+    pub fn describe_cause(&self, instance: Option<InstanceId>, cause: Cause) -> Why<'_> {
         Why { supervisor: self, instance, cause }
     }
 }
@@ -36,14 +36,18 @@ impl Supervisor {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { instance, from, to, cause, pid, next, .. } = *self.change;
-        let why = self.supervisor.describe_cause(instance, cause);
+        let why = self.supervisor.describe_cause(Some(instance), cause);
         let label = self.supervisor.label(instance);
         write!(f, "{label}: {} -> {}: {why}", from.word(), to.word())?;
         if let (Cause::Spawned, Some(pid)) = (cause, pid) {
             write!(f, ", pid {pid}")?;
         }
+        let standing = self.supervisor.instance(instance).standing;
         match next {
             Some(next) => write!(f, "; next try in {}", Human(next)),
+            None if standing == Standing::Next && to == Phase::Failed => {
+                f.write_str("; the rolling restart is given up, what runs goes on")
+            }
             None => Ok(()),
         }
     }
@@ -63,6 +67,9 @@ impl fmt::Display for Why<'_> {
                 Verb::Remove => f.write_str("remove was ordered"),
                 Verb::Scale => f.write_str("scale was ordered"),
                 Verb::Apply => f.write_str("its configuration changed"),
+                Verb::Roll => f.write_str("a rolling restart was ordered"),
+                Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
+                Verb::Once => f.write_str("one run was ordered"),
             },
             Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
             Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),
@@ -75,7 +82,7 @@ impl fmt::Display for Why<'_> {
             Cause::Ready => f.write_str("ready"),
             Cause::SpawnFailed(stage, errno) => {
                 write!(f, "{stage}")?;
-                let process = self.supervisor.process(self.instance);
+                let process = self.instance.and_then(|id| self.supervisor.process(id));
                 let path = match stage {
                     Stage::Exec => process.and_then(|process| process.argv.first()),
                     Stage::Directory => process.and_then(|process| process.directory.as_ref()),
@@ -90,6 +97,11 @@ impl fmt::Display for Why<'_> {
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),
+            Cause::Succeeds => f.write_str("is to take over"),
+            Cause::Replaced => f.write_str("its successor is ready"),
+            Cause::CalledOff => f.write_str("is not needed any more"),
+            Cause::TimeLimit => f.write_str("its time limit is over"),
+            Cause::Left => f.write_str("the manager ends; it runs on without it"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
     }

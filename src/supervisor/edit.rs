@@ -79,17 +79,21 @@ impl Supervisor {
         let count = |id: ServiceId| self.service(id).processes.len();
         let counts = changed.iter().map(|(id, old, _)| (*id, old.processes.len(), count(*id)));
         let counts = counts.filter(|(_, old, new)| old != new).map(|(id, _, new)| (id, new as u32));
-        let counts: Vec<(ServiceId, u32)> = counts.collect();
+        let mut counts: Vec<(ServiceId, u32)> = counts.collect();
+        // Who depends on somebody goes down first.
+        counts.sort_by_key(|&(id, _)| std::cmp::Reverse(self.rank(id)));
         for &(id, count) in &counts {
             self.have_fewer(now, id, count, Which::Highest, ticket);
         }
         // Who depends on somebody sees first that this one goes down.
         changed.sort_by_key(|(id, _, _)| self.rank(*id));
-        for &(id, _, _) in changed.iter().filter(|(_, _, restart)| *restart) {
-            self.restart_all(now, id, ticket);
-        }
-        for (id, count) in counts {
-            self.have_more(now, id, count, ticket);
+        for &(id, _, restart) in &changed {
+            if restart {
+                self.restart_all(now, id, ticket);
+            }
+            for &(_, count) in counts.iter().filter(|(other, _)| *other == id) {
+                self.have_more(now, id, count, ticket);
+            }
         }
         let boots = |id: &ServiceId| self.service(*id).start == Start::Boot;
         let boots: Vec<ServiceId> = fresh.into_iter().filter(boots).collect();
@@ -119,11 +123,19 @@ impl Supervisor {
         self.settle(now);
     }
 
+    /// Notes that a service's definition has so many instances now: those that there are stay as they are.
+    pub fn note_count(&mut self, id: ServiceId, count: u32) {
+        let service = &mut self.roster.groups[id.index()].service;
+        let processes: Vec<_> = (1..=count).filter_map(|number| service.process(number)).collect();
+        service.processes = processes;
+        self.roster.recast(id);
+    }
+
     /// Stops one instance for good: its service has one fewer.
     pub fn drop_instance(&mut self, now: Instant, id: InstanceId, ticket: Ticket) {
         self.roster.sweep();
         if !self.ending.begun() && self.has(id) {
-            self.dismiss(now, id, Verb::Scale, ticket);
+            self.dismiss(now, id, Cause::Operator(Verb::Scale), ticket);
         }
         self.settle(now);
     }
@@ -198,7 +210,7 @@ impl Supervisor {
     /// Adds up anew what each service comes to, and who keeps whom up: definitions have changed.
     fn recount(&mut self) {
         for id in self.services() {
-            let members = self.instances_of(id);
+            let members = self.all_of(id);
             let before = self.summary(id);
             let mut tally = super::tally::Tally::default();
             members.for_each(|instance| tally.replace(Default::default(), self.share(instance)));
@@ -229,8 +241,10 @@ impl Supervisor {
                 self.roster.slots[instance.index()].history = History::new(&rules);
             }
             self.refresh(now, instance);
+            self.begin_anew(now, instance);
             self.push(Action::Redefined { instance });
         }
+        self.roster.extras(id).for_each(|instance| self.refresh(now, instance));
     }
 
     /// So many more instances of a service, still down.
@@ -265,17 +279,17 @@ impl Supervisor {
     /// Stops services for good. All are wanted down first, so that each stop sees who else is on the way down.
     fn dismiss_all(&mut self, now: Instant, services: &[ServiceId], ticket: Ticket) {
         for &id in services {
-            self.instances_of(id).for_each(|instance| self.want(instance, false));
+            self.all_of(id).for_each(|instance| self.want(instance, false));
         }
         for &id in services {
-            for instance in self.instances_of(id) {
-                self.dismiss(now, instance, Verb::Remove, ticket);
+            for instance in self.all_of(id) {
+                self.dismiss(now, instance, Cause::Operator(Verb::Remove), ticket);
             }
         }
     }
 
     /// Stops an instance for good.
-    fn dismiss(&mut self, now: Instant, id: InstanceId, verb: Verb, ticket: Ticket) {
+    pub(super) fn dismiss(&mut self, now: Instant, id: InstanceId, cause: Cause, ticket: Ticket) {
         let slot = &mut self.roster.slots[id.index()];
         slot.ticket = ticket;
         if !slot.leaving {
@@ -284,7 +298,7 @@ impl Supervisor {
                 self.vacating.push(id);
             }
         }
-        self.stop(now, id, Cause::Operator(verb));
+        self.stop(now, id, cause);
     }
 
     fn staying(&self, id: ServiceId) -> Vec<InstanceId> {
@@ -321,7 +335,7 @@ impl Supervisor {
             staying.reverse();
         }
         for &instance in staying.iter().skip(count as usize) {
-            self.dismiss(now, instance, Verb::Scale, ticket);
+            self.dismiss(now, instance, Cause::Operator(Verb::Scale), ticket);
         }
     }
 
@@ -351,14 +365,17 @@ impl Supervisor {
             let done = matches!(slot.state, State::Exited { .. }) && self.is_up(instance);
             if slot.wanted_up && !slot.leaving && !done {
                 self.roster.slots[instance.index()].ticket = ticket;
-                self.restart(now, instance, Verb::Apply);
+                match self.service(id).rolling {
+                    0 => self.restart(now, instance, Verb::Apply),
+                    _ => self.roll(now, instance, Verb::Apply),
+                }
             }
         }
     }
 
     /// Looks again whether those who wait for what they depend on still have to.
     fn look_again(&mut self, now: Instant, id: ServiceId) {
-        for instance in self.instances_of(id) {
+        for instance in self.all_of(id) {
             if self.roster.slots[instance.index()].state == State::Waiting {
                 self.start_when_free(now, instance, Cause::DependenciesReady);
             }
@@ -368,6 +385,9 @@ impl Supervisor {
     /// Forgets those who were dismissed and are at rest. A readiness command that is still there keeps its instance.
     pub(super) fn vacate(&mut self, now: Instant) {
         while let Some(instance) = self.vacating.pop() {
+            if !self.roster.has(instance) {
+                continue;
+            }
             let slot = &self.roster.slots[instance.index()];
             debug_assert!(slot.state.at_rest() && slot.leaving);
             if slot.probe.is_some() {
@@ -376,6 +396,7 @@ impl Supervisor {
             let service = slot.service;
             self.push(Action::Gone { instance });
             self.roster.dismiss(instance);
+            self.follow_up(now, instance);
             self.abandon_if_empty(now, service);
         }
     }

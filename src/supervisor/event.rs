@@ -2,7 +2,7 @@
 //! and what it says has happened ([`Change`]).
 
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, Kinds, ServiceId};
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 
@@ -150,6 +150,12 @@ pub enum Verb {
     Scale,
     /// Be what the configuration says now.
     Apply,
+    /// Be exchanged for another process that is ready first; as a restart if that can't be.
+    Roll,
+    /// Be stopped, and another process take its place: one of several is not stopped for good.
+    Replace,
+    /// Run once.
+    Once,
 }
 
 /// Something the core asks its caller to do. Drained to `None` before the next event.
@@ -190,6 +196,15 @@ pub enum Action {
     },
     /// An instance is to run another program from its next start on: that is to be prepared.
     Redefined {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance is to be exchanged for another process: prepare one, and call [`Supervisor::succeed`], or
+    /// [`Supervisor::no_successor`].
+    ///
+    /// [`Supervisor::succeed`]: super::Supervisor::succeed
+    /// [`Supervisor::no_successor`]: super::Supervisor::no_successor
+    Renew {
         /// Which.
         instance: InstanceId,
     },
@@ -290,6 +305,28 @@ pub struct Change {
     pub pid: Option<Pid>,
     /// How long until the next try, in `backoff` and `cooldown`.
     pub next: Option<Duration>,
+    /// Its main process, if that has just ended.
+    pub parting: Option<Parting>,
+    /// What happened with it.
+    pub kinds: Kinds,
+}
+
+impl Change {
+    /// How long the main process lived that has just ended.
+    pub fn life(&self) -> Option<Duration> {
+        self.parting.map(|parting| self.at.since(parting.spawned))
+    }
+}
+
+/// A main process that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parting {
+    /// What its process id was.
+    pub pid: Pid,
+    /// How it ended; `None` if it never became its program.
+    pub status: Option<ExitStatus>,
+    /// When it was spawned.
+    pub spawned: Instant,
 }
 
 /// Why an instance changed.
@@ -323,6 +360,16 @@ pub enum Cause {
     Retry,
     /// The manager is ending.
     Shutdown,
+    /// It is to take over from one that runs.
+    Succeeds,
+    /// Its successor is ready.
+    Replaced,
+    /// Its successor is not needed.
+    CalledOff,
+    /// It ran for as long as it may.
+    TimeLimit,
+    /// The manager is ending, and leaves it running.
+    Left,
     /// Another service, which is no more.
     Bygone,
 }

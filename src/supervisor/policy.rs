@@ -58,6 +58,23 @@ impl History {
         self.row
     }
 
+    /// How many cool-downs there were since the last healthy life.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Whether the latest death was one too many for the rule about flapping.
+    pub fn gave_up(&self, rules: &Rules) -> bool {
+        let Some(flapping) = rules.flapping else { return false };
+        let count = self.deaths.len();
+        if count == 0 || flapping.rounds.is_none_or(|rounds| self.rounds < rounds) {
+            return false;
+        }
+        let latest = self.deaths[(self.oldest + count - 1) % count];
+        let first = self.deaths[self.oldest];
+        latest.zip(first).is_some_and(|(latest, first)| latest.since(first) <= flapping.window)
+    }
+
     /// Notes a death and says whether, with it, all that flapping counts lie within its window.
     fn flaps(&mut self, flapping: &Flapping, now: Instant) -> bool {
         if self.deaths.is_empty() {

@@ -8,21 +8,25 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, Plan, Process, Service, ServiceId};
-use crate::supervisor::event::{Cause, Ticket};
+use crate::plan::{InstanceId, Plan, Process, Service, ServiceId, Standing};
+use crate::supervisor::event::{Cause, Parting, Ticket};
 use crate::supervisor::order::Links;
 use crate::supervisor::policy::History;
 use crate::supervisor::state::State;
 use crate::supervisor::tally::Tally;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
-/// What an instance is to its service.
+/// Whether an instance is to be exchanged for a successor, and how far that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// One of its N.
-    Regular,
-    /// Nobody's place.
-    Vacant,
+pub(super) enum Renewal {
+    /// It is not.
+    No,
+    /// When it is its turn.
+    Due,
+    /// A successor was asked for.
+    Asked,
+    /// This one.
+    By(InstanceId),
 }
 
 /// One instance.
@@ -30,6 +34,13 @@ pub(super) struct Slot {
     pub(super) service: ServiceId,
     pub(super) number: u32,
     pub(super) standing: Standing,
+    /// Whether it is nobody's place.
+    pub(super) vacant: bool,
+    /// Of a successor: whom it is to take over from; of who had one: who did.
+    pub(super) peer: Option<InstanceId>,
+    pub(super) renewal: Renewal,
+    /// How long a run may take.
+    pub(super) limit: Option<Duration>,
     /// Tells it from others that had this place.
     pub(super) born: u64,
     /// Whether it is to be forgotten once it is at rest.
@@ -37,6 +48,8 @@ pub(super) struct Slot {
     /// What it runs, if the plan did not ask for it.
     pub(super) process: Option<Rc<Process>>,
     pub(super) wanted_up: bool,
+    /// Whether the manager ends without it: it counts for nobody any more.
+    pub(super) left: bool,
     pub(super) state: State,
     /// Since when it is in this phase.
     pub(super) since: Instant,
@@ -49,6 +62,8 @@ pub(super) struct Slot {
     pub(super) ticket: Ticket,
     pub(super) forced: bool,
     pub(super) cause: Cause,
+    /// Its main process, from its end until that is told.
+    pub(super) parting: Option<Parting>,
 }
 
 /// One service: its instances, and what they add up to.
@@ -56,6 +71,10 @@ pub(super) struct Group {
     pub(super) service: Service,
     /// Its instances by their numbers.
     pub(super) members: Rc<[InstanceId]>,
+    /// Who runs beside them, in the order of their coming.
+    pub(super) extras: Rc<[InstanceId]>,
+    /// How many runs there were.
+    pub(super) runs: u32,
     pub(super) links: Links,
     pub(super) tally: Tally,
     /// How many of its dependents are on their way down: it stays up until there are none.
@@ -180,6 +199,8 @@ impl Roster {
         let group = Group {
             service,
             members: Rc::new([]),
+            extras: Rc::new([]),
+            runs: 0,
             links: Links::default(),
             tally: Tally::default(),
             blockers: 0,
@@ -216,10 +237,15 @@ impl Roster {
             service,
             number,
             standing: Standing::Regular,
+            vacant: false,
+            peer: None,
+            renewal: Renewal::No,
+            limit: None,
             born: self.born,
             leaving: false,
             process,
             wanted_up: false,
+            left: false,
             state: State::Stopped,
             since: Instant::ZERO,
             history: History::new(&self.groups[service.index()].service.rules),
@@ -230,6 +256,7 @@ impl Roster {
             ticket: Ticket::default(),
             forced: false,
             cause: Cause::Boot,
+            parting: None,
         };
         match self.free_slots.pop() {
             Some(id) => {
@@ -245,8 +272,11 @@ impl Roster {
 
     /// Makes the list of all instances anew.
     fn relist(&mut self) {
-        let members = |id: &ServiceId| self.groups[id.index()].members.iter().copied();
-        self.instances = self.services.iter().flat_map(members).collect();
+        let all = |id: &ServiceId| {
+            let group = &self.groups[id.index()];
+            group.members.iter().chain(group.extras.iter()).copied()
+        };
+        self.instances = self.services.iter().flat_map(all).collect();
     }
 
     /// Every service.
@@ -264,6 +294,11 @@ impl Roster {
         Ids::new(&self.groups[id.index()].members)
     }
 
+    /// Who runs beside them.
+    pub(super) fn extras(&self, id: ServiceId) -> Ids<InstanceId> {
+        Ids::new(&self.groups[id.index()].extras)
+    }
+
     /// The service called `name`; case does not matter.
     pub(super) fn find(&self, name: &str) -> Option<ServiceId> {
         self.by_name.get(&name.to_ascii_lowercase()).copied()
@@ -271,7 +306,7 @@ impl Roster {
 
     /// Whether somebody has this place.
     pub(super) fn has(&self, id: InstanceId) -> bool {
-        self.slots.get(id.index()).is_some_and(|slot| slot.standing != Standing::Vacant)
+        self.slots.get(id.index()).is_some_and(|slot| !slot.vacant)
     }
 
     /// A new service without instances, and without links. Its name is free.
@@ -303,6 +338,32 @@ impl Roster {
         fresh
     }
 
+    /// Somebody beside the members of `id`.
+    pub(super) fn place_beside(
+        &mut self,
+        id: ServiceId,
+        number: u32,
+        standing: Standing,
+        process: Option<Rc<Process>>,
+    ) -> InstanceId {
+        let extra = self.place(id, number, process);
+        self.slots[extra.index()].standing = standing;
+        self.groups[id.index()].extras = self.extras(id).chain([extra]).collect();
+        self.relist();
+        extra
+    }
+
+    /// Puts `next` in the place of `old`, and `old` beside the members.
+    pub(super) fn exchange(&mut self, old: InstanceId, next: InstanceId) {
+        let id = self.slots[old.index()].service;
+        let swap = |list: Ids<InstanceId>, from: InstanceId, to: InstanceId| -> Rc<[InstanceId]> {
+            list.map(|id| if id == from { to } else { id }).collect()
+        };
+        self.groups[id.index()].members = swap(self.members(id), old, next);
+        self.groups[id.index()].extras = swap(self.extras(id), next, old);
+        self.relist();
+    }
+
     fn set_members(&mut self, id: ServiceId, members: Rc<[InstanceId]>) {
         let group = &mut self.groups[id.index()];
         group.several |= members.len() > 1;
@@ -327,17 +388,21 @@ impl Roster {
     /// Takes an instance out of its service.
     pub(super) fn dismiss(&mut self, instance: InstanceId) {
         let id = self.slots[instance.index()].service;
-        self.slots[instance.index()].standing = Standing::Vacant;
+        self.slots[instance.index()].vacant = true;
         self.leaving_slots.push(instance);
-        let members = self.members(id).filter(|&id| id != instance).collect();
-        self.set_members(id, members);
+        let others = |list: Ids<InstanceId>| list.filter(|&id| id != instance).collect();
+        match self.slots[instance.index()].standing {
+            Standing::Regular => self.set_members(id, others(self.members(id))),
+            _ => self.groups[id.index()].extras = others(self.extras(id)),
+        }
         self.relist();
     }
 
     /// Forgets a service that is to be forgotten and has no instance any more; who came after it.
     pub(super) fn abandon_if_empty(&mut self, id: ServiceId) -> Vec<ServiceId> {
         let group = &mut self.groups[id.index()];
-        if !group.leaving || !group.members.is_empty() || group.vacant {
+        let empty = group.members.is_empty() && group.extras.is_empty();
+        if !group.leaving || !empty || group.vacant {
             return Vec::new();
         }
         group.vacant = true;
@@ -375,8 +440,14 @@ impl Roster {
             for instance in self.members(id) {
                 let slot = &self.slots[instance.index()];
                 assert_eq!((slot.service, slot.standing), (id, Standing::Regular));
+                assert!(!slot.vacant);
                 assert!(slot.number > last, "members are in the order of their numbers");
                 last = slot.number;
+                seen += 1;
+            }
+            for extra in self.extras(id) {
+                let slot = &self.slots[extra.index()];
+                assert!(slot.service == id && slot.standing != Standing::Regular && !slot.vacant);
                 seen += 1;
             }
             for dependency in group.service.order.all() {
@@ -387,7 +458,7 @@ impl Roster {
         }
         assert_eq!(self.instances().count(), seen);
         assert_eq!(self.by_name.len(), self.services.len());
-        let vacant = self.slots.iter().filter(|slot| slot.standing == Standing::Vacant);
+        let vacant = self.slots.iter().filter(|slot| slot.vacant);
         assert_eq!(vacant.count(), self.free_slots.len() + self.leaving_slots.len());
     }
 }

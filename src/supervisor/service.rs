@@ -2,10 +2,10 @@
 //! there too.
 
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, Kind, Probe, Restart};
+use crate::plan::{InstanceId, Kind, Probe, Restart, Standing};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
+use crate::supervisor::event::{Action, Cause, Parting, Role, SignalTarget, Ticket, Verb};
 use crate::supervisor::state::{Asking, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ impl Supervisor {
             State::Spawning => {
                 self.pids.insert(pid, (id, Role::Main));
                 self.roster.slots[id.index()].last_spawn = Some(now);
+                self.renewed(id);
                 let state = self.first_state(now, id, pid, now);
                 self.enter(now, id, state, Cause::Spawned);
                 if self.ending.killing() {
@@ -44,6 +45,9 @@ impl Supervisor {
     /// What an instance is whose process was made at `spawned` and is not known to be ready.
     fn first_state(&self, now: Instant, id: InstanceId, pid: Pid, spawned: Instant) -> State {
         let service = self.service_of(id);
+        if self.roster.slots[id.index()].standing == Standing::Run {
+            return State::Running { pid, spawned };
+        }
         let asking = match (service.kind, self.probe_of(id)) {
             (Kind::Oneshot, _) | (Kind::Simple, Some(Probe::Notify)) => Asking::Listening,
             (Kind::Simple, None) => return State::Running { pid, spawned },
@@ -125,9 +129,13 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed => return,
         };
+        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
+            self.roster.slots[id.index()].parting = Some(Parting { pid, status, spawned });
+        }
         self.cancel_probe(id);
-        if wanted_up {
-            self.restart_companions(now, self.roster.slots[id.index()].service);
+        let slot = &self.roster.slots[id.index()];
+        if wanted_up && slot.standing == Standing::Regular {
+            self.restart_companions(now, slot.service);
         }
         match outcome {
             Err((stage, errno)) => {
@@ -259,11 +267,15 @@ impl Supervisor {
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);
             }
+            State::Running { .. } => {
+                // Only a run has one.
+                self.want(id, false);
+                self.begin_stop(now, id, Reason::Asked, Cause::TimeLimit);
+            }
             State::Starting { asking: Asking::Listening, .. }
             | State::Stopped
             | State::Waiting
             | State::Spawning
-            | State::Running { .. }
             | State::Exited { .. }
             | State::Failed => {} // no deadline
         }
@@ -275,11 +287,16 @@ impl Supervisor {
             self.roster.slots[id.index()].ticket = ticket;
         }
         let cause = Cause::Operator(verb);
+        if self.roster.slots[id.index()].standing != Standing::Regular {
+            return self.order_beside(now, id, verb);
+        }
         match verb {
             Verb::Start => self.start(now, id, cause),
             // Who is to be forgotten, or is one too many, is put on that list where it is decided.
             Verb::Stop | Verb::Remove | Verb::Scale => self.stop(now, id, cause),
-            Verb::Restart | Verb::Apply => self.restart(now, id, verb),
+            Verb::Restart | Verb::Apply | Verb::Replace => self.restart(now, id, verb),
+            Verb::Roll => self.roll(now, id, verb),
+            Verb::Once => {} // there is no instance before it: see `once`
             Verb::Clear => self.clear(now, id),
             Verb::Kill(signal) => self.kill(id, signal),
         }
@@ -329,7 +346,8 @@ impl Supervisor {
 
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        self.want(id, false);
+        self.change(id, |slot| (slot.wanted_up, slot.left) = (false, false));
+        self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
             State::Spawning => {} // `spawned` will see to it
@@ -350,6 +368,7 @@ impl Supervisor {
             return;
         }
         let cause = Cause::Operator(verb);
+        self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);
@@ -404,7 +423,7 @@ impl Supervisor {
     }
 
     /// A signal for its main process. A death that follows counts as one.
-    fn kill(&mut self, id: InstanceId, signal: Signal) {
+    pub(super) fn kill(&mut self, id: InstanceId, signal: Signal) {
         if let Some((pid, _)) = self.roster.slots[id.index()].state.process() {
             let target = SignalTarget::Process(pid);
             self.push(Action::Signal { instance: id, target, signal });

@@ -1,11 +1,12 @@
 //! When the manager ends, how, and with which exit code.
 
 use crate::exit::{Errno, ExitStatus, Stage};
-use crate::plan::{ExitPolicy, InstanceId, Plan, Settings};
+use crate::plan::{ExitPolicy, InstanceId, Plan, Settings, Standing};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
+use crate::supervisor::roster::{Renewal, Slot};
 use crate::supervisor::state::{Reason, State, Then};
 use crate::time::{Duration, Instant};
 
@@ -33,6 +34,10 @@ pub(super) struct Ending {
     verdict: Option<u8>,
     /// Instances that are not at rest.
     live: i64,
+    /// The same, of those who run beside them.
+    beside: i64,
+    /// Nothing was left but them when the exit policy was asked.
+    waits: bool,
     /// Instances that have a process, or what one left behind.
     busy: i64,
 }
@@ -60,6 +65,8 @@ impl Ending {
             signal: None,
             verdict: None,
             live: 0,
+            beside: 0,
+            waits: false,
             busy: 0,
         }
     }
@@ -86,11 +93,14 @@ impl Ending {
     }
 
     /// Counts an instance in (`by` 1) or out (-1).
-    pub(super) fn count(&mut self, state: &State, by: i64) {
-        if !state.at_rest() {
-            self.live += by;
+    pub(super) fn count(&mut self, slot: &Slot, by: i64) {
+        let state = &slot.state;
+        match slot.standing {
+            _ if state.at_rest() => {}
+            Standing::Regular => self.live += by,
+            Standing::Run | Standing::Next | Standing::Old => self.beside += by,
         }
-        if state.busy() {
+        if state.busy() && !slot.left {
             self.busy += by;
         }
     }
@@ -107,6 +117,9 @@ impl Supervisor {
     /// An instance is at rest: does the manager end with it?
     pub(super) fn judge(&mut self, id: InstanceId) {
         let slot = &self.roster.slots[id.index()];
+        if slot.standing != Standing::Regular {
+            return self.judge_rest();
+        }
         let service = self.service(slot.service);
         // What was stopped may be started again; only zdaemon's manager has nothing else to stay for.
         if slot.state == State::Stopped && !self.ends_when_stopped() {
@@ -114,6 +127,9 @@ impl Supervisor {
         }
         let code = self.code_of(id);
         let nothing_left = self.ending.live == 0 && !self.anything_held();
+        // Who runs beside them is let finish first.
+        let waits = nothing_left && self.ending.beside > 0;
+        let nothing_left = nothing_left && self.ending.beside == 0;
         let verdict = match self.ending.policy {
             ExitPolicy::Never => None,
             ExitPolicy::Main => {
@@ -124,7 +140,25 @@ impl Supervisor {
             ExitPolicy::Critical if service.critical && code != 0 => Some(code),
             ExitPolicy::Critical | ExitPolicy::All => nothing_left.then(|| self.worst_code()),
         };
+        self.ending.waits = waits;
         self.ending.verdict = self.ending.verdict.or(verdict);
+    }
+
+    /// Somebody who ran beside the instances has ended: does the manager, which has only waited for that?
+    fn judge_rest(&mut self) {
+        if !self.ending.waits || self.ending.beside > 0 {
+            return;
+        }
+        self.ending.waits = false;
+        let bounded = [ExitPolicy::Critical, ExitPolicy::All].contains(&self.ending.policy);
+        if bounded && self.ending.live == 0 && !self.anything_held() {
+            self.ending.verdict = self.ending.verdict.or(Some(self.worst_code()));
+        }
+    }
+
+    /// Every service's own instances.
+    fn members(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.instances().filter(|id| self.roster.slots[id.index()].standing == Standing::Regular)
     }
 
     /// Whether it is zdaemon's manager, of one program.
@@ -135,7 +169,7 @@ impl Supervisor {
     /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
     /// the cause that it began with.
     fn anything_held(&self) -> bool {
-        self.instances().any(|id| {
+        self.members().any(|id| {
             let slot = &self.roster.slots[id.index()];
             slot.state == State::Stopped && slot.cause != Cause::Boot
         })
@@ -143,7 +177,7 @@ impl Supervisor {
 
     /// The first code other than 0, in the order of the file; 0 if there is none.
     fn worst_code(&self) -> u8 {
-        self.instances().map(|id| self.code_of(id)).find(|&code| code != 0).unwrap_or(0)
+        self.members().map(|id| self.code_of(id)).find(|&code| code != 0).unwrap_or(0)
     }
 
     /// The exit code that an instance at rest stands for.
@@ -191,9 +225,17 @@ impl Supervisor {
         self.ending.progress = Progress::Stopping { code, killed: false };
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
-            self.want(id, false);
+            match self.stays(id) {
+                true => self.change(id, |slot| (slot.wanted_up, slot.left) = (false, true)),
+                false => self.want(id, false),
+            }
+            self.roster.slots[id.index()].renewal = Renewal::No;
         }
         for id in self.instances() {
+            if self.is_left(id) {
+                self.leave(now, id);
+                continue;
+            }
             match self.roster.slots[id.index()].state {
                 State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
@@ -206,6 +248,21 @@ impl Supervisor {
                 State::Spawning => {} // `spawned` will see to it
                 State::Stopped | State::Exited { .. } | State::Failed => {}
             }
+        }
+    }
+
+    /// Whether it is up and runs on when the manager ends. What is on its way down is not called back.
+    fn stays(&self, id: InstanceId) -> bool {
+        let slot = &self.roster.slots[id.index()];
+        let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
+        up && slot.wanted_up && slot.standing == Standing::Regular && self.service_of(id).leave
+    }
+
+    /// Leaves it as it is: nobody asks any more whether it is ready.
+    fn leave(&mut self, now: Instant, id: InstanceId) {
+        self.cancel_probe(id);
+        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
+            self.enter(now, id, State::Running { pid, spawned }, Cause::Left);
         }
     }
 
@@ -228,7 +285,8 @@ impl Supervisor {
 
     /// KILL, whatever rung its ladder is on.
     pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
-        let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() else { return };
+        let slot = &self.roster.slots[id.index()];
+        let Some((pid, spawned)) = slot.state.process().filter(|_| !slot.left) else { return };
         let service = self.service_of(id);
         let after_last = service.stop.rungs.len() + 1;
         let (_, target) = self.targets(id, pid);
@@ -274,7 +332,7 @@ impl Supervisor {
         if self.ending.policy != ExitPolicy::Main {
             return killed.into();
         }
-        let main = self.instances().filter(|&id| self.service_of(id).main);
+        let main = self.members().filter(|&id| self.service_of(id).main && !self.is_left(id));
         let code = |id: InstanceId| match self.roster.slots[id.index()].state {
             state if state.process().is_some() => ExitStatus::killed(Signal::KILL).shell_code(),
             State::Exited { .. } | State::Failed => self.code_of(id),

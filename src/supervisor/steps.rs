@@ -1,11 +1,12 @@
 //! The moves between states: what `service` decides is done here, in one way each.
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Start};
+use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Standing, Start};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
+use crate::supervisor::kinds;
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
 use crate::supervisor::state::{Asking, Reason, State, Then};
@@ -99,8 +100,8 @@ impl Supervisor {
 
     /// The one place where a state changes.
     pub(super) fn enter(&mut self, now: Instant, id: InstanceId, state: State, cause: Cause) {
-        let from = self.roster.slots[id.index()].state.phase();
-        let to = state.phase();
+        let before = self.roster.slots[id.index()].state;
+        let (from, to) = (before.phase(), state.phase());
         self.change(id, |slot| {
             slot.state = state;
             slot.cause = cause;
@@ -109,29 +110,40 @@ impl Supervisor {
             }
         });
         self.rearm(id);
+        let standing = self.roster.slots[id.index()].standing;
+        if standing == Standing::Next && matches!(state, State::Running { .. }) {
+            self.arriving.push(id);
+        }
         let next = match state {
             State::Backoff { until } | State::Cooldown { until } => Some(until.since(now)),
             _ => None,
         };
         let pid = state.process().map(|(pid, _)| pid);
-        let change = Change { instance: id, at: now, from, to, cause, pid, next };
+        let flapped = self.roster.slots[id.index()].history.gave_up(&self.service_of(id).rules);
+        let parting = self.roster.slots[id.index()].parting.take();
+        let kinds = kinds::of(&before, &state, cause, parting, flapped);
+        let change = Change { instance: id, at: now, from, to, cause, pid, next, parting, kinds };
         self.push(Action::Changed(change));
         if state.at_rest() {
             self.judge(id);
         }
-        if self.roster.slots[id.index()].leaving && state.at_rest() {
+        let slot = &mut self.roster.slots[id.index()];
+        if standing != Standing::Regular && state.at_rest() {
+            (slot.leaving, slot.wanted_up) = (true, false);
+        }
+        if slot.leaving && state.at_rest() {
             self.vacating.push(id);
         }
     }
 
     /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
     /// it keeps up.
-    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
+    pub(super) fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
         let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
-        self.ending.count(&self.roster.slots[id.index()].state, -1);
+        self.ending.count(&self.roster.slots[id.index()], -1);
         apply(&mut self.roster.slots[id.index()]);
-        self.ending.count(&self.roster.slots[id.index()].state, 1);
+        self.ending.count(&self.roster.slots[id.index()], 1);
         let share = self.share(id);
         let group = &mut self.roster.groups[service.index()];
         group.tally.replace(before.0, share);
@@ -166,9 +178,8 @@ impl Supervisor {
             if let Some(service) = self.touched.pop() {
                 self.roster.groups[service.index()].touched = false;
                 for at in 0..self.roster.groups[service.index()].links.dependents.len() {
-                    for id in
-                        self.instances_of(self.roster.groups[service.index()].links.dependents[at])
-                    {
+                    let dependent = self.roster.groups[service.index()].links.dependents[at];
+                    for id in self.all_of(dependent) {
                         if self.roster.slots[id.index()].state == State::Waiting {
                             self.start_when_free(now, id, Cause::DependenciesReady);
                         }
@@ -179,7 +190,7 @@ impl Supervisor {
                 for id in self.instances_of(service) {
                     let slot = &self.roster.slots[id.index()];
                     let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
-                    if up && !slot.wanted_up {
+                    if up && !slot.wanted_up && !slot.left {
                         self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }
@@ -191,7 +202,12 @@ impl Supervisor {
 
     /// Sets the deadline anew, from the state.
     pub(super) fn rearm(&mut self, id: InstanceId) {
-        self.deadlines.set(Owner::Instance(id), self.roster.slots[id.index()].state.deadline());
+        let slot = &self.roster.slots[id.index()];
+        let deadline = match (slot.limit, slot.state) {
+            (Some(limit), State::Running { spawned, .. }) => Some(spawned + limit),
+            (_, state) => state.deadline(),
+        };
+        self.deadlines.set(Owner::Instance(id), deadline);
     }
 
     /// Starts an instance that is wanted up as soon as what it depends on allows.
@@ -241,6 +257,11 @@ impl Supervisor {
         status: Option<ExitStatus>,
     ) -> Then {
         let slot = &mut self.roster.slots[id.index()];
+        match (slot.standing, status) {
+            (Standing::Regular, _) => {}
+            (Standing::Run, Some(status)) => return Then::Leave(status),
+            (Standing::Run | Standing::Next | Standing::Old, _) => return Then::GiveUp,
+        }
         let rules = &self.roster.groups[slot.service.index()].service.rules;
         let verdict = policy::decide(rules, &mut slot.history, now, life, status, &mut self.jitter);
         let then = match verdict {
@@ -284,7 +305,10 @@ impl Supervisor {
 
     /// Stops an instance that is up as soon as nobody who depends on it is still on the way down.
     pub(super) fn stop_when_free(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        if self.roster.groups[self.roster.slots[id.index()].service.index()].blockers == 0 {
+        let slot = &self.roster.slots[id.index()];
+        // Nobody depends on who runs beside the instances.
+        let free = self.roster.groups[slot.service.index()].blockers == 0;
+        if free || slot.standing != Standing::Regular {
             self.begin_stop(now, id, Reason::Asked, cause);
         }
     }

@@ -47,6 +47,11 @@ impl Tally {
         }
     }
 
+    /// What somebody adds who runs beside the instances: only that it is on its way down.
+    pub fn beside(wanted: bool, state: &State) -> Tally {
+        Tally { busy: (!wanted && state.busy()).into(), ..Tally::default() }
+    }
+
     /// Exchanges what one instance added for what it adds now.
     pub fn replace(&mut self, old: Tally, new: Tally) {
         self.wanted = self.wanted - old.wanted + new.wanted;

@@ -168,6 +168,12 @@ fn scanned_children(parent: Pid) -> Option<Vec<Pid>> {
     any.then_some(found)
 }
 
+/// The session of any process; `None` if there is no such process, or it is none of ours to know.
+pub fn session_of(pid: Pid) -> Option<Pid> {
+    // SAFETY: getsid takes a plain number and touches no memory.
+    checked(unsafe { libc::getsid(pid.0) }).ok().map(Pid)
+}
+
 /// The parent of any process; `None` without /proc, or if there is no such process.
 pub fn parent_of(pid: Pid) -> Option<Pid> {
     parent_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)

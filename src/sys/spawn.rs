@@ -14,6 +14,7 @@
 //! reach its program is reaped before it returns (`Vfork`), or tells through [`Image::failure`] at
 //! its exit (`Fork`).
 
+mod blanks;
 mod child;
 mod environment;
 mod image;
@@ -24,7 +25,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use environment::Environment;
-pub use image::{Image, Recipe, words};
+pub use image::{Image, NO_PID, PID, Recipe, words};
 
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan;

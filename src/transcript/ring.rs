@@ -1,7 +1,7 @@
 //! The latest bytes of an output, for `ctl logs` and for error messages.
 
 /// A ring of bytes with a running position, so that a reader knows what it missed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ring {
     /// Grows to `capacity` and is then overwritten in turn: what a quiet service does not fill stays
     /// untouched, and costs no memory.

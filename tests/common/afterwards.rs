@@ -1,6 +1,6 @@
 //! What is looked at when all that an event asks for has been seen.
 
-use lar::plan::{InstanceId, ServiceId};
+use lar::plan::{InstanceId, ServiceId, Standing};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Phase};
 
@@ -21,8 +21,13 @@ impl Books {
             }
             assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
         }
+        self.audit_beside();
         self.audit_stopped_runner();
-        if let Some(id) = self.died.take().filter(|id| self.core.instance(*id).wanted_up) {
+        let member = |id: &InstanceId| {
+            let instance = self.core.instance(*id);
+            instance.wanted_up && instance.standing == Standing::Regular
+        };
+        if let Some(id) = self.died.take().filter(member) {
             self.audit_companions(self.core.instance(id).service);
         }
         if event == Event::Tick {

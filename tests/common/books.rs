@@ -7,13 +7,17 @@
 #![allow(dead_code)] // each test binary uses its own part of it
 #[path = "afterwards.rs"]
 mod afterwards;
+#[path = "beside.rs"]
+mod beside;
 #[path = "edits.rs"]
 mod edits;
+#[path = "kinds.rs"]
+mod kinds;
 #[path = "pulled.rs"]
 mod pulled;
 
 use lar::exit::{ExitStatus, Pid};
-use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Start};
+use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Standing, Start};
 use lar::signal::Signal;
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{
@@ -69,6 +73,8 @@ pub struct Shadow {
     last_spawn: Option<Instant>,
     /// Its place is nobody's.
     gone: bool,
+    /// It runs beside the instances.
+    beside: bool,
 }
 
 /// The supervisor and its books.
@@ -87,6 +93,8 @@ pub struct Books {
     pub finished: Option<u8>,
     /// Whose main process has just ended.
     died: Option<InstanceId>,
+    /// Whether a service was ever defined anew.
+    redefined: bool,
     pub tickets: u64,
     /// For each service, all that it pulls up, itself included.
     closure: Vec<Vec<ServiceId>>,
@@ -115,13 +123,10 @@ impl Books {
             end_signal: None,
             finished: None,
             died: None,
+            redefined: false,
             tickets: 0,
             closure,
         }
-    }
-
-    pub fn plan(&self) -> &Plan {
-        &self.plan
     }
 
     pub fn service(&self, id: InstanceId) -> &Service {
@@ -259,13 +264,21 @@ impl Books {
     }
 
     fn note_order(&mut self, id: InstanceId, verb: Verb) {
+        if self.shadows[id.index()].beside {
+            return self.shadows[id.index()].held |= verb == Verb::Stop;
+        }
         let starts = match verb {
             Verb::Stop => {
                 self.shadows[id.index()].held = true;
+                self.hold_successors(id);
                 false
             }
-            Verb::Remove | Verb::Scale => false,
-            Verb::Start | Verb::Restart | Verb::Apply => true,
+            Verb::Remove | Verb::Scale | Verb::Once => false,
+            Verb::Restart | Verb::Replace => {
+                self.hold_successors(id);
+                true
+            }
+            Verb::Start | Verb::Apply | Verb::Roll => true,
             Verb::Clear => self.kind(id) == StateKind::Failed,
             Verb::Kill(_) => false,
         };
@@ -277,7 +290,11 @@ impl Books {
     /// It may be spawned, and so may all that it pulls up.
     fn note_start(&mut self, id: InstanceId) {
         self.shadows[id.index()].held = false;
-        let service = self.core.instance(id).service;
+        self.note_pull(self.core.instance(id).service);
+    }
+
+    /// All that a service pulls up may be spawned.
+    fn note_pull(&mut self, service: ServiceId) {
         for at in 0..self.closure[service.index()].len() {
             let pulled = self.closure[service.index()][at];
             for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
@@ -317,13 +334,17 @@ impl Books {
             }
             Action::Changed(change) => self.audit_change(change, event),
             Action::Created { .. } => {} // `edits` knows
+            Action::Renew { instance } => self.audit_renewal(instance),
             Action::Redefined { instance } => self.audit_redefined(instance),
             Action::Gone { instance } => self.audit_gone(instance),
             Action::Finish { .. } if self.finished.is_some() => panic!("Finish is said once"),
             Action::Finish { code } => {
                 self.finished = Some(code);
                 let patient = self.kill_at.is_none_or(|at| self.now < at + LAST_WAIT);
-                let alive = self.processes.iter().any(|p| p.adopted && p.role == Role::Main);
+                let stays = |p: &Process| {
+                    p.adopted && p.role == Role::Main && !self.core.is_left(p.instance)
+                };
+                let alive = self.processes.iter().any(stays);
                 let coming = self.shadows.iter().any(|shadow| shadow.spawning);
                 assert!(self.core.shutting_down(), "Finish ends an end");
                 assert!(!patient || !alive && !coming, "Finish while something lives");
@@ -440,14 +461,17 @@ impl Books {
     }
 
     fn audit_change(&mut self, change: Change, event: Event) {
-        let Change { instance: id, from, to, cause, pid, next, at } = change;
+        let Change { instance: id, from, to, cause, pid, next, at, .. } = change;
         let label = self.core.label(id).to_string();
         let drain = self.service(id).stop.drain;
-        let asked = self.service(id).kind == Kind::Simple && self.probe(id).is_some();
+        let run = self.core.instance(id).standing == Standing::Run;
+        let asked = self.service(id).kind == Kind::Simple && self.probe(id).is_some() && !run;
+        let replaced = cause == Cause::Replaced;
         let before = self.shadows[id.index()].phase.replace(to).unwrap_or(Phase::Stopped);
         assert_eq!((from, at), (before, self.now), "{label}");
         assert_eq!(next.is_some(), [Phase::Backoff, Phase::Cooldown].contains(&to), "{label}");
-        if to == Phase::Running && asked {
+        kinds::audit(&change, event, &label);
+        if to == Phase::Running && asked && cause != Cause::Left {
             assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
         }
         if to != Phase::Stopping || pid.is_none() {
@@ -470,22 +494,10 @@ impl Books {
         let stop = Cause::Operator(Verb::Stop);
         let leaves = [Cause::Operator(Verb::Remove), Cause::Operator(Verb::Scale)].contains(&cause);
         let orderly = leaves || cause == Cause::Shutdown || cause == stop;
-        if orderly && self.kill_at.is_none() && !matches!(event, Event::Forward { .. }) {
+        let member = !self.shadows[id.index()].beside && !replaced;
+        let calm = self.kill_at.is_none() && !matches!(event, Event::Forward { .. });
+        if orderly && calm && member {
             self.audit_stop_order(id, &label);
-        }
-    }
-
-    /// Whoever depends on it and is to be down must be down by now.
-    fn audit_stop_order(&self, id: InstanceId, label: &str) {
-        for &dependent in self.core.dependents(self.core.instance(id).service) {
-            if self.wanted(dependent).next().is_some() {
-                continue;
-            }
-            for other in self.core.instances_of(dependent) {
-                let lives = self.process(other, Role::Main).is_some()
-                    || self.shadows[other.index()].spawning;
-                assert!(!lives, "{label}: stopped before {}", self.core.label(other));
-            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Changes of who there is, under the same audit as events.
 
-use lar::plan::{InstanceId, ServiceId};
+use lar::plan::{InstanceId, Process, ServiceId, Standing};
 use lar::supervisor::edit::{Revision, Which};
 use lar::supervisor::{Action, Event, Supervisor, Ticket};
-use lar::time::Instant;
+use lar::time::{Duration, Instant};
 
 use super::pulled::pulled_by;
 use super::{Books, Role, Shadow};
@@ -28,6 +28,24 @@ impl Books {
         assert_eq!(after as u32, if ending { before } else { count }, "scaled");
     }
 
+    /// One more run of a service.
+    pub fn once(&mut self, now: Instant, id: ServiceId, process: Process, limit: Option<Duration>) {
+        self.edit(now, &[], |core, ticket| {
+            core.once(now, id, process, limit, ticket);
+        });
+    }
+
+    /// The successor that was asked for is prepared, or can't be.
+    pub fn succeed(&mut self, now: Instant, of: InstanceId, prepared: bool) {
+        let rolls = self.core.awaits_successor(of);
+        self.edit(now, &[], |core, _| match prepared {
+            true => core.succeed(now, of),
+            false => core.no_successor(now, of),
+        });
+        let created = self.actions.iter().any(|it| matches!(it, Action::Created { .. }));
+        assert_eq!(created, prepared && rolls && !self.core.shutting_down());
+    }
+
     fn edit(
         &mut self,
         now: Instant,
@@ -49,6 +67,9 @@ impl Books {
             self.shut_at = Some(now);
         }
         self.note_edit(removed, ended);
+        for id in self.core.services() {
+            self.closure[id.index()] = pulled_by(&self.core, id);
+        }
         for at in 0..self.actions.len() {
             self.audit(self.actions[at], Event::Tick, &mut None);
         }
@@ -59,8 +80,23 @@ impl Books {
     fn note_edit(&mut self, removed: &[InstanceId], ended: bool) {
         let services = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
         self.closure.resize(services.max(self.closure.len()), Vec::new());
+        // What was pulled up on the way of somebody who is gone by now may be spawned, too.
+        let before = self.closure.clone();
         for id in self.core.services() {
-            self.closure[id.index()] = pulled_by(&self.core, id);
+            let mut list = pulled_by(&self.core, id);
+            let mut at = 0;
+            while at < list.len() {
+                let known = before[list[at].index()].iter().copied();
+                let here = self.core.services().any(|id| id == list[at]);
+                let now = if here { pulled_by(&self.core, list[at]) } else { Vec::new() };
+                for pulled in known.chain(now) {
+                    if !list.contains(&pulled) {
+                        list.push(pulled);
+                    }
+                }
+                at += 1;
+            }
+            self.closure[id.index()] = list;
         }
         for at in 0..self.actions.len() {
             if let Action::Created { instance } = self.actions[at] {
@@ -69,7 +105,12 @@ impl Books {
                     self.shadows.push(Shadow { gone: true, ..Shadow::default() });
                 }
                 assert!(self.shadows[instance.index()].gone, "a place is given away once");
-                self.shadows[instance.index()] = Shadow { held: true, ..Shadow::default() };
+                let beside = self.core.instance(instance).standing != Standing::Regular;
+                let held = !beside;
+                self.shadows[instance.index()] = Shadow { held, beside, ..Shadow::default() };
+                if beside {
+                    self.note_pull(self.core.instance(instance).service);
+                }
             }
             if let Action::Gone { instance } = self.actions[at] {
                 self.shadows[instance.index()].held |= self.core.is_leaving(instance);
@@ -94,16 +135,21 @@ impl Books {
     /// A ladder that has changed is not counted on any more.
     pub(super) fn audit_redefined(&mut self, id: InstanceId) {
         assert!(!self.shadows[id.index()].gone, "nobody is defined anew");
-        if let Some(climb) = &mut self.shadows[id.index()].climb {
-            climb.other = true;
+        self.redefined = true;
+        for id in self.core.all_of(self.core.instance(id).service) {
+            if let Some(climb) = &mut self.shadows[id.index()].climb {
+                climb.other = true;
+            }
         }
     }
 
     /// Nothing of it is left.
     pub(super) fn audit_gone(&mut self, id: InstanceId) {
+        let replaced = self.core.instance(id).standing == Standing::Old;
         let shadow = &mut self.shadows[id.index()];
         assert!(!std::mem::replace(&mut shadow.gone, true), "gone is said once");
-        assert!(!shadow.spawning && shadow.held, "who is gone was told to go");
+        let told = shadow.held || shadow.beside || replaced;
+        assert!(!shadow.spawning && told, "who is gone was told to go");
         assert!(!self.core.has(id));
         for role in Role::ALL {
             assert_eq!(self.process(id, role), None, "gone, with a process");

@@ -14,9 +14,9 @@ use lar::ctl::server::{Done, Order, Server, View};
 use lar::exit::{Code, Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Level, Plan, Process, Service, ServiceId, Settings};
 use lar::signal::Signal;
-use lar::supervisor::journal::Journal;
+use lar::supervisor::journal::{Journal, News};
 use lar::supervisor::{Action, Event, Role, SignalTarget, Supervisor};
-use lar::time::{Duration, Instant};
+use lar::time::{Duration, Instant, Wall};
 use lar::transcript::ring::Ring;
 use mio::{Events, Poll, Token};
 
@@ -84,16 +84,17 @@ impl World {
         let now = Instant::from_nanos(1_000_000_000);
         let server = Server::new(&settings, None, poll.registry(), FIRST, now).unwrap();
         let plan = Plan { settings, services, ..Plan::default() };
-        let instances = plan.instances();
         let rings = plan.services.iter().flat_map(|service| {
             let ring = service.output.ring as usize;
             service.processes.iter().map(move |_| (ring > 0).then(|| Ring::new(ring)))
         });
+        let rings = rings.collect();
+        let supervisor = Supervisor::new(plan, 1);
         let mut world = World {
             now,
-            rings: rings.collect(),
-            supervisor: Supervisor::new(plan, 1),
-            journal: Journal::new(instances),
+            rings,
+            journal: Journal::new(&supervisor),
+            supervisor,
             server,
             poll,
             processes: HashMap::new(),
@@ -126,7 +127,10 @@ impl World {
                         }
                     }
                     Action::Changed(change) => {
-                        self.journal.record(change, Duration::from_secs(1_767_225_600));
+                        let (news, wall) =
+                            (News::Changed(change), Wall(1_767_225_600 * 1_000_000_000));
+                        let core = &self.supervisor;
+                        self.journal.record(core, change.instance, news, change.at, wall);
                     }
                     _ => {}
                 }

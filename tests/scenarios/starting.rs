@@ -79,7 +79,7 @@ fn a_failed_oneshot_fails_those_who_require_it() {
     assert_eq!(play.phase(DB), Phase::Exited);
     assert_eq!((play.phase(WEB), play.phase(LOG)), (Phase::Failed, Phase::Failed));
     let cause = play.books.core.instance(WEB).cause;
-    let why = play.books.core.describe_cause(WEB, cause).to_string();
+    let why = play.books.core.describe_cause(Some(WEB), cause).to_string();
     assert_eq!(why, "requires migrate, which ended for good");
 }
 

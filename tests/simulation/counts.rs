@@ -19,13 +19,13 @@ macro_rules! list {
 }
 
 list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
-    ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Clear Kill Forward
+    ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Roll Clear Kill Forward
     Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate Added Removed Redefined Scaled);
+    ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -149,8 +149,9 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         Event::Probed { instance, ready: false } => (Kind::ProbedNo, Some(instance)),
         Event::Order { instance, verb, .. } => match verb {
             Verb::Start => (Kind::Start, Some(instance)),
-            Verb::Stop | Verb::Remove | Verb::Scale => (Kind::Stop, Some(instance)),
-            Verb::Restart | Verb::Apply => (Kind::Restart, Some(instance)),
+            Verb::Stop | Verb::Remove | Verb::Scale | Verb::Once => (Kind::Stop, Some(instance)),
+            Verb::Roll => (Kind::Roll, Some(instance)),
+            Verb::Restart | Verb::Apply | Verb::Replace => (Kind::Restart, Some(instance)),
             Verb::Clear => (Kind::Clear, Some(instance)),
             Verb::Kill(_) => (Kind::Kill, Some(instance)),
         },

@@ -1,6 +1,7 @@
 //! Operators who add, remove, scale and redefine services while everything goes wrong.
 
-use lar::plan::{InstanceId, Service, ServiceId, Settings};
+use lar::plan::{InstanceId, Process, Service, ServiceId, Settings};
+use lar::supervisor::Cause;
 use lar::supervisor::edit::{Fate, Revision, Which};
 
 use crate::counts::Fault;
@@ -22,6 +23,9 @@ impl World<'_> {
         let mut ids: Vec<ServiceId> = self.books.core.services().collect();
         ids.retain(|&id| !self.books.core.is_service_leaving(id));
         ids.sort_by_key(|&id| self.books.core.rank(id));
+        if self.random.chance(35) {
+            return self.run_once(&ids);
+        }
         let which = if self.random.chance(50) { Which::Highest } else { Which::Oldest };
         if let Some(&id) = ids.get(self.random.below(8) as usize).filter(|_| self.few()) {
             let count = self.random.below(5) as u32;
@@ -31,6 +35,50 @@ impl World<'_> {
             let revision = self.revision(&ids);
             self.books.revise(now, revision);
         }
+        self.obey();
+    }
+
+    /// One more run of somebody.
+    fn run_once(&mut self, ids: &[ServiceId]) {
+        let Some(&id) = ids.get(self.random.below(ids.len() as u64) as usize) else { return };
+        if self.few() {
+            self.counts.fault(Fault::Once);
+            let limit = self.random.chance(40).then(|| self.random.millis(3000));
+            let process = Process { argv: vec!["/bin/run".into()], ..Process::default() };
+            self.books.once(self.books.now, id, process, limit);
+            self.obey();
+        }
+    }
+
+    /// What the core says has happened to those who run beside the instances.
+    pub fn note(&mut self, cause: Cause) {
+        match cause {
+            Cause::TimeLimit => self.counts.fault(Fault::RunOverdue),
+            Cause::Replaced => self.counts.fault(Fault::Exchanged),
+            _ => {}
+        }
+    }
+
+    /// As in the loop: when all that was asked for is answered; or later.
+    pub fn asked_to_renew(&mut self, instance: InstanceId) {
+        self.counts.fault(Fault::Renewed);
+        let late = self.faults && self.random.chance(10);
+        if late {
+            self.counts.fault(Fault::RenewedLate);
+        }
+        self.soon(if late { 500 } else { 0 }, Happening::Renew { instance });
+    }
+
+    /// A successor is prepared, if it can be.
+    pub fn renew(&mut self, instance: InstanceId) {
+        if !self.answers.is_empty() {
+            return self.soon(0, Happening::Renew { instance });
+        }
+        let prepared = !self.faults || !self.random.chance(8);
+        if !prepared {
+            self.counts.fault(Fault::NoSuccessor);
+        }
+        self.books.succeed(self.books.now, instance, prepared);
         self.obey();
     }
 
@@ -91,6 +139,7 @@ impl World<'_> {
         self.coming.retain(|(_, what)| match *what {
             Happening::GroupGone { instance, .. }
             | Happening::Answer { instance, .. }
+            | Happening::Renew { instance }
             | Happening::Spawn { instance, .. } => instance != gone,
             _ => true,
         });

@@ -1,7 +1,7 @@
 //! Liveness: once nothing misbehaves any more, everything must become what its rules make of it.
 
 use lar::exit::ExitStatus;
-use lar::plan::{InstanceId, Kind, Restart, ServiceId};
+use lar::plan::{InstanceId, Kind, Restart, ServiceId, Standing};
 use lar::supervisor::Phase;
 use lar::time::Duration;
 
@@ -20,8 +20,10 @@ impl World<'_> {
             let (serial, told) = (child.serial, child.told_to_end);
             self.soon(1000, Happening::Ready { serial });
             let status = ExitStatus::SUCCESS;
-            let oneshot = self.books.service(self.children[at].instance).kind == Kind::Oneshot;
-            if told || oneshot {
+            let instance = self.children[at].instance;
+            let oneshot = self.books.service(instance).kind == Kind::Oneshot;
+            let run = self.books.core.instance(instance).standing == Standing::Run;
+            if told || oneshot || run {
                 self.soon(1000, Happening::Death { serial, status });
             }
         }
@@ -50,7 +52,17 @@ impl World<'_> {
 
     fn is_at_peace(&self, id: InstanceId) -> bool {
         let instance = self.books.core.instance(id);
+        if self.books.core.renews(id) {
+            // Only if what its successor depends on is held up.
+            let next = |next: &InstanceId| self.books.core.instance(*next).peer == Some(id);
+            let next = self.books.core.all_of(instance.service).find(next);
+            return next.is_some_and(|next| self.is_at_peace(next));
+        }
         match instance.phase {
+            // Who runs beside the instances is forgotten when it is over.
+            _ if instance.standing != Standing::Regular && instance.phase != Phase::Waiting => {
+                false
+            }
             Phase::Running => instance.wanted_up,
             Phase::Stopped => !instance.wanted_up,
             Phase::Exited | Phase::Failed => true,

@@ -109,10 +109,12 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         start_timeout: random.chance(50).then(|| Duration::from_millis(800) + random.millis(3000)),
         stop: ladder(random),
         kill_mode: random.pick(&[KillMode::Mixed, KillMode::Group, KillMode::Process]),
+        leave: !single && random.chance(10),
         rules,
         critical: random.chance(8),
         main: single || random.chance(8),
         processes: vec![process; instances],
+        rolling: random.pick(&[0, 0, 1, 2]),
         ..Service::default()
     }
 }

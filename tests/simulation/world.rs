@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
-use lar::plan::{InstanceId, Kind, Probe};
+use lar::plan::{InstanceId, Kind, Probe, Standing};
 use lar::signal::Signal;
 use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Verb};
 use lar::time::{Duration, Instant};
@@ -42,6 +42,7 @@ pub enum Happening {
     Ready { serial: u64 },
     Answer { instance: InstanceId, token: u64, ready: bool },
     Spawn { instance: InstanceId, role: Role },
+    Renew { instance: InstanceId },
     Operator,
     Stray,
     Shutdown,
@@ -62,7 +63,7 @@ pub struct World<'a> {
     serial: u64,
     /// How many services were added.
     pub added: u64,
-    free: Vec<Pid>,
+    pub free: Vec<Pid>,
     /// Whether a pid was somebody's before.
     used: Vec<bool>,
     told: VecDeque<(Instant, Event)>,
@@ -76,6 +77,7 @@ impl Drop for World<'_> {
             for (at, event) in &self.told {
                 println!("{:>14} ms {event:?}", at.as_nanos() as f64 / 1e6);
             }
+            println!("asked for at last: {:#?}", self.books.actions);
         }
     }
 }
@@ -172,7 +174,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn tell(&mut self, event: Event) {
+    pub fn tell(&mut self, event: Event) {
         self.told.push_back((self.books.now, event));
         if self.told.len() > 60 {
             self.told.pop_front();
@@ -193,8 +195,10 @@ impl<'a> World<'a> {
                 Action::Changed(change) => {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
+                    self.note(change.cause);
                 }
                 Action::Created { instance } => self.created(instance),
+                Action::Renew { instance } => self.asked_to_renew(instance),
                 Action::Gone { instance } => self.gone(instance),
                 Action::Redefined { .. } | Action::Finish { .. } => {}
             }
@@ -231,6 +235,7 @@ impl<'a> World<'a> {
                 let event = self.spawn(instance, role);
                 self.tell(event);
             }
+            Happening::Renew { instance } => self.renew(instance),
             Happening::Operator => {
                 self.operate();
                 self.soon(600, Happening::Operator);
@@ -270,7 +275,7 @@ impl<'a> World<'a> {
         Event::Spawned { instance, role, pid }
     }
 
-    fn birth(&mut self, instance: InstanceId, role: Role) -> Pid {
+    pub fn birth(&mut self, instance: InstanceId, role: Role) -> Pid {
         // The number that was freed last, or the one that was freed first.
         let last = self.free.len() - 1;
         let at = if self.random.chance(60) { last } else { 0 };
@@ -310,7 +315,8 @@ impl<'a> World<'a> {
         if self.random.chance(15) {
             status = ExitStatus::killed(Signal::SEGV);
         }
-        match (self.faults, oneshot) {
+        let run = self.books.core.instance(instance).standing == Standing::Run;
+        match (self.faults, oneshot || run) {
             (false, true) => {
                 self.soon(1000, Happening::Death { serial, status: ExitStatus::SUCCESS })
             }
@@ -434,7 +440,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn any_instance(&mut self) -> InstanceId {
+    pub fn any_instance(&mut self) -> InstanceId {
         InstanceId(self.random.below(self.books.shadows.len() as u64) as u32)
     }
 
@@ -452,7 +458,7 @@ impl<'a> World<'a> {
             let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
             return self.tell(Event::Forward { instance, received, signal });
         }
-        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear];
+        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear, Verb::Roll];
         let mut verb = self.random.pick(&verbs);
         if self.random.chance(15) {
             verb = Verb::Kill(self.random.pick(&ENDING));
@@ -460,39 +466,5 @@ impl<'a> World<'a> {
         self.books.tickets += 1;
         let ticket = lar::supervisor::Ticket(self.books.tickets);
         self.tell(Event::Order { instance, verb, ticket });
-    }
-
-    /// Something that nobody asked for.
-    fn stray(&mut self) {
-        let instance = self.any_instance();
-        let ready = self.random.chance(50);
-        if self.free.len() < 50 {
-            return;
-        }
-        self.counts.fault(Fault::Stray);
-        let event = match self.random.below(if self.faults { 10 } else { 1 }) {
-            0 | 1 => {
-                self.counts.fault(Fault::UnknownPid);
-                let (pid, status) = (self.free[0], ExitStatus::Code(7));
-                Event::Exited { pid, status, lingering: false }
-            }
-            2 => {
-                let pid = self.birth(instance, Role::Main);
-                Event::Spawned { instance, role: Role::Main, pid }
-            }
-            3 => {
-                let pid = self.birth(instance, Role::Probe);
-                Event::Spawned { instance, role: Role::Probe, pid }
-            }
-            4 | 5 => {
-                let role = if ready { Role::Main } else { Role::Probe };
-                let (stage, errno) = (Stage::Exec, self.random.pick(&ERRNOS));
-                Event::SpawnFailed { instance, role, stage, errno }
-            }
-            6 => Event::GroupGone { instance },
-            7 => Event::Notified { instance },
-            _ => Event::Probed { instance, ready },
-        };
-        self.tell(event);
     }
 }

@@ -44,16 +44,21 @@ pub fn read(words: Vec<OsString>) -> Result<Arguments, String> {
         help: false,
         words: Vec::new(),
     };
-    while let Some(word) = next(&mut parser, &mut arguments)? {
-        arguments.words.push(word);
-        if names_new(&arguments.words)
-            && let Ok(rest) = parser.raw_args()
-        {
-            // Whatever follows a new service's name is its own.
+    loop {
+        // Whatever follows a new service's name is its own, and so is what follows the `--` of a run.
+        let own = match parser.try_raw_args() {
+            Some(rest) => names_new(&arguments.words) || runs(&arguments.words, rest.peek()),
+            None => false,
+        };
+        if own && let Ok(rest) = parser.raw_args() {
             for word in rest {
                 let odd = |word: OsString| format!("{} is not UTF-8", word.to_string_lossy());
                 arguments.words.push(word.into_string().map_err(odd)?);
             }
+        }
+        match next(&mut parser, &mut arguments)? {
+            Some(word) => arguments.words.push(word),
+            None => break,
         }
     }
     // To the manager the verb comes first, wherever its options stand.
@@ -72,6 +77,12 @@ fn names_new(words: &[String]) -> bool {
         Some("send") => plain.nth(1).is_some() || words.iter().any(|word| word == "--"),
         _ => false,
     }
+}
+
+/// Whether these words are a `once`, and the next word is the last that is not the program's.
+fn runs(words: &[String], next: Option<&std::ffi::OsStr>) -> bool {
+    let verb = words.iter().find(|word| !word.starts_with('-'));
+    verb.is_some_and(|verb| verb == "once") && next.is_some_and(|word| word == "--")
 }
 
 /// Whether a word with a dash is no option: `kill -9 web`, `scale web -1`.

@@ -7,6 +7,7 @@ use super::stats::VERBS;
 use crate::ctl::protocol::command::{COMMANDS, Command, Flag};
 use crate::ctl::protocol::request;
 use crate::exit::Code;
+use crate::plan::EventKind;
 
 /// Shows all verbs, or one with its options; returns the exit code.
 pub fn show(topic: Option<&str>) -> u8 {
@@ -61,6 +62,12 @@ fn one(command: Command, out: &mut impl Write) -> io::Result<()> {
         let call = format!("{letter}--{}{value}", flag.name());
         let before = if at == 0 { "\n" } else { "" };
         writeln!(out, "{before}  {call:<20} {}", flag.about())?;
+    }
+    if command == Command::Events {
+        writeln!(out, "\nThe kinds; one event may be of several:")?;
+        for kind in EventKind::ALL {
+            writeln!(out, "  {:<20} {}", kind.word(), kind.about())?;
+        }
     }
     Ok(())
 }

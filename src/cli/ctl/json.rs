@@ -20,7 +20,7 @@ const TEXT: &[&str] = &[
     "config",
 ];
 
-const LISTS: &[&str] = &["requires", "wants", "after", "restart_with"];
+const LISTS: &[&str] = &["event", "requires", "wants", "after", "restart_with"];
 
 /// One record as an object: `keys` first, then whatever else a newer manager has sent.
 pub fn object(record: &Fields, keys: &[&str]) -> String {
@@ -53,7 +53,13 @@ fn value(out: &mut String, key: &str, value: Option<&[u8]>) {
     let text = value.map(String::from_utf8_lossy);
     if LISTS.contains(&key) {
         out.push('[');
-        for (at, name) in text.as_deref().unwrap_or("").split_whitespace().enumerate() {
+        for (at, name) in text
+            .as_deref()
+            .unwrap_or("")
+            .split([' ', ','])
+            .filter(|name| !name.is_empty())
+            .enumerate()
+        {
             out.push_str(if at == 0 { "" } else { "," });
             string(out, name);
         }

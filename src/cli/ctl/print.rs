@@ -24,6 +24,8 @@ pub struct Printer {
     records: Vec<Fields>,
     /// The last output of what did not start.
     output: Vec<Fields>,
+    /// How a run ended.
+    pub exit: Option<u8>,
 }
 
 const STATUS: &[&str] = &[
@@ -43,8 +45,21 @@ const STATUS: &[&str] = &[
     "text",
     "cause",
 ];
-const CHANGE: &[&str] =
-    &["seq", "time_ms", "ago_ms", "name", "from", "to", "pid", "next_ms", "cause"];
+const EVENT: &[&str] = &[
+    "seq",
+    "event",
+    "time_ms",
+    "ago_ms",
+    "name",
+    "from",
+    "to",
+    "pid",
+    "exit_code",
+    "signal",
+    "life_ms",
+    "next_ms",
+    "cause",
+];
 const TREE: &[&str] = &["name", "state", "requires", "wants", "after", "restart_with"];
 
 impl Printer {
@@ -64,6 +79,7 @@ impl Printer {
             colour: io::stdout().is_terminal() && !plain_terminal && layout == Layout::Columns,
             records: Vec::new(),
             output: Vec::new(),
+            exit: None,
         }
     }
 
@@ -74,7 +90,13 @@ impl Printer {
             let _ = writeln!(io::stderr(), "{}", change(record));
             return Ok(());
         }
+        let exit = record.number("exit").and_then(|exit| u8::try_from(exit).ok());
+        self.exit = self.exit.or(exit);
         match (self.layout, self.command) {
+            (Layout::Json, Command::Once) => self.keep(record),
+            (_, Command::Once) if record.bytes("state").is_none() => self.run(record, &mut out)?,
+            // A run ends as its program does, and says no more than that.
+            (_, Command::Once) if record.bytes("wanted").is_none() => {}
             (Layout::Json, _) if self.endless => {
                 writeln!(out, "{}", json::object(record, self.keys()))?;
             }
@@ -82,10 +104,13 @@ impl Printer {
             (Layout::Json, _) => self.keep(record),
             (_, Command::Config | Command::Apply) => piece(record, "line", &mut out)?,
             (Layout::Columns, Command::Logs) => self.log(record, &mut out)?,
-            (Layout::Columns, Command::Events) => {
-                let time = Utc(record.number("time_ms").unwrap_or(0));
-                writeln!(out, "{time} {}", change(record))?;
-            }
+            (Layout::Columns, Command::Events) => match record.bytes("name") {
+                None => writeln!(out, "({})", printable(record.text("cause").unwrap_or_default()))?,
+                Some(_) => {
+                    let time = Utc(record.number("time_ms").unwrap_or(0));
+                    writeln!(out, "{time} {}", change(record))?;
+                }
+            },
             _ => self.keep(record),
         }
         out.flush()
@@ -134,7 +159,7 @@ impl Printer {
 
     fn keys(&self) -> &'static [&'static str] {
         match self.command {
-            Command::Events | Command::Why => CHANGE,
+            Command::Events | Command::Why => EVENT,
             Command::Tree => TREE,
             Command::List => &["name", "group", "type", "instances"],
             Command::Pid => &["name", "pid"],
@@ -217,6 +242,14 @@ impl Printer {
         piece(record, "text", out)
     }
 
+    /// A line of a run's output.
+    fn run(&self, record: &Fields, out: &mut StdoutLock) -> io::Result<()> {
+        if let Some(lost) = record.number("lost_bytes") {
+            return writeln!(io::stderr(), "lar ctl: {lost} bytes of its output are missing here");
+        }
+        piece(record, "text", out)
+    }
+
     fn rows(&self, failed: bool, out: &mut StdoutLock) -> io::Result<()> {
         if self.command == Command::Pid && self.only.is_some() && self.records.len() == 1 {
             return writeln!(out, "{}", self.records[0].text("pid").unwrap_or_default());
@@ -273,7 +306,8 @@ impl Printer {
                 let detail = detail.map(|detail| format!(": {detail}"));
                 let state = self.paint(&text("state"));
                 let tail = [pid, detail].map(Option::unwrap_or_default).concat();
-                format!("{}: {state}{tail}", text("name"))
+                let advice = record.text("advice").map(|it| format!("\n  {}", printable(it)));
+                format!("{}: {state}{tail}{}", text("name"), advice.unwrap_or_default())
             }
         }
     }
@@ -331,14 +365,18 @@ fn piece(record: &Fields, key: &str, out: &mut impl Write) -> io::Result<()> {
     if record.bytes("part").is_none() { out.write_all(b"\n") } else { Ok(()) }
 }
 
-/// `web: running -> backoff: exit status 1 after 3s; next try in 400ms`.
+/// `web: running -> backoff: exit status 1 after 3s; next try in 400ms`, `web: SIGTERM was sent, pid 12`.
 fn change(record: &Fields) -> String {
     let text = |key| printable(record.text(key).unwrap_or_default());
     let next = next_try(record).map(|next| format!("; {next}")).unwrap_or_default();
     let (name, from, to, cause) = (text("name"), text("from"), text("to"), text("cause"));
-    let pid = record.text("pid").filter(|_| cause == "spawned").map(|pid| format!(", pid {pid}"));
-    let pid = pid.unwrap_or_default();
-    format!("{name}: {from} -> {to}: {cause}{pid}{next}")
+    let step = record.bytes("from").is_some();
+    let pid = record.text("pid").filter(|_| !step || cause == "spawned");
+    let pid = pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    match step {
+        true => format!("{name}: {from} -> {to}: {cause}{pid}{next}"),
+        false => format!("{name}: {cause}{pid}"),
+    }
 }
 
 fn next_try(record: &Fields) -> Option<String> {

@@ -1,6 +1,7 @@
 //! `stats`, `top` and `metrics`: what the processes of each instance use. The manager says which processes these
 //! are; what they use the client reads from /proc by itself, so that looking costs the manager no more than a status.
 
+mod cgroup;
 mod metrics;
 mod usage;
 

@@ -28,6 +28,8 @@ keys! {
             : "the program and its arguments; searched on PATH if it has no slash";
         "shell" "yes|no" ["no"] "yes" Restart
             : "hand the whole line of `program` to /bin/sh -c";
+        "expand" "yes|no" ["no"] "yes" Restart
+            : "put in $NAME, ${NAME} and ${NAME:-default} from its environment, at load; $$ is a $";
         "type" "simple|oneshot" ["simple"] "oneshot" Restart
             : "runs until it is stopped, or does its work and exits";
         "directory" "PATH" ["lar's own"] "/" Restart
@@ -94,8 +96,12 @@ keys! {
             : "the signals that end it and how long each may take; a leading time is a drain delay";
         "kill-mode" "mixed|group|process" ["mixed"] "group" Live
             : "mixed: the signals go to the main process, the last KILL to its group";
+        "rolling" "no|yes|N" ["no"] "2" Live
+            : "so many at a time are exchanged by a restart, each for one that is ready first (notify, command)";
         "reload" "SIGNAL" [""] "HUP" Live
             : "what `lar ctl reload` sends";
+        "on-shutdown" "stop|leave" ["stop"] "leave" Live
+            : "leave: it runs on when the manager ends; its output must go past lar, and lar must not be PID 1";
     }
     Service / "restart" {
         "preset" "lar|zdaemon|procmon|gaffer|daemon-controller" ["lar"] "gaffer" Live
@@ -182,6 +188,22 @@ keys! {
             : "go into the background";
         "spawn-rate" "N[/s]|none" ["1000/s"] "100/s" Live
             : "spawns of one instance in a second at most";
+    }
+    On / "what runs, and for whom" {
+        "command" "WORD…" [""] "/bin/told web" Live
+            : "the command and its arguments; searched on PATH if it has no slash";
+        "services" "NAME…" ["all"] "other" Live list
+            : "whom it is run for: services, instances (web@2), groups (shop:*)";
+        "timeout" "TIME" ["30s"] "5s" Live
+            : "how long it may take; then it gets KILL, with its process group";
+        "directory" "PATH" ["lar's own"] "/" Live
+            : "its working directory";
+        "user" "NAME|UID" ["lar's own"] "nobody" Live
+            : "whom it runs as; sets USER, LOGNAME, HOME and SHELL too";
+        "group" "NAME|GID" ["the user's"] "0" Live
+            : "its primary group";
+        "groups" "NAME|GID… or none" ["the user's"] "none" Live list
+            : "its supplementary groups";
     }
     Runner / "as zdaemon has them" {
         "program" "WORD…" [""] "sleep 100" Restart : "the program; blanks part its words, no quotes";

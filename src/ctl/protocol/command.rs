@@ -22,6 +22,8 @@ pub enum Takes {
     Count,
     /// A service: its name and what it is, or its lines.
     Definition,
+    /// One name; after `--`, words for its program.
+    Run,
     /// One name, then text.
     Text,
     /// One name.
@@ -77,6 +79,10 @@ flags! {
     Follow "follow" Some('f'), None; "go on with what comes"
     /// How many of the latest.
     Lines "lines" Some('n'), Some("N"); "the latest N lines, or events"
+    /// From this event on.
+    Since "since" None, Some("SEQ"); "from event number SEQ on, as far as it is remembered"
+    /// Only events of these kinds.
+    Kind "kind" None, Some("KIND,…"); "only events of these kinds"
     /// Let those go that run longest.
     Oldest "oldest" None, None; "let those go that run longest, not the highest numbers"
     /// One instance fewer.
@@ -85,6 +91,12 @@ flags! {
     DryRun "dry-run" None, None; "show what would change, and change nothing"
     /// Keep it in a file.
     Save "save" None, None; "write it to the directory that the configuration includes"
+    /// Exchange each process for one that is ready first.
+    Rolling "rolling" None, None; "exchange each process for one that is ready first"
+    /// A variable for the run.
+    Variable "env" Some('e'), Some("NAME=VALUE"); "a variable for the run; may be repeated"
+    /// How long a run may take.
+    Limit "timeout" None, Some("TIME"); "how long the run may take; then it is stopped"
     /// Not standard input and output, but this stream.
     Stream "stream" None, Some("NAME"); "not standard input and output, but this stream"
     /// Then end its input.
@@ -146,7 +158,12 @@ const STOP: &[Flag] = &[
     Flag::ScaleDown,
     Flag::Progress,
 ];
-const SCALE: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Progress];
+const RESTART: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Rolling, Flag::Progress];
+const ONCE: &[Flag] = &[Flag::Variable, Flag::Limit, Flag::NoWait];
+const EVENTS: &[Flag] = &[Flag::Lines, Flag::Since, Flag::Kind];
+const SCALE: &[Flag] =
+    &[Flag::NoWait, Flag::Timeout, Flag::Oldest, Flag::Force, Flag::Save, Flag::Progress];
 const ADD: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Save, Flag::Progress];
 const REMOVE: &[Flag] =
     &[Flag::NoWait, Flag::Timeout, Flag::WithDependents, Flag::Force, Flag::Progress];
@@ -163,12 +180,16 @@ commands! {
     Why "why" "NAME…" SomeNames View NONE;
         "the latest transitions with their causes, and the next try"
     Tree "tree" "[NAME…]" Names View NONE; "what depends on what"
-    Events "events" "[-n N] [NAME…]" Names View &[Flag::Lines]; "every change as it happens"
+    Events "events" "[-n N | --since SEQ] [--kind KIND,…] [NAME…]" Names View EVENTS;
+        "what happens to services, as it happens"
     Logs "logs" "[-f] [-n N] [--stream S] [NAME…]" Names View LOGS; "the latest output"
     Config "config" "[NAME…]" Names Admin NONE; "the configuration as lar has understood it"
     Start "start" "NAME…" SomeNames Operate ACT; "be up, and what it requires with it"
-    Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so"
-    Restart "restart" "NAME…" SomeNames Operate ACT; "stop if up, then start"
+    Stop "stop" "NAME…" SomeNames Operate STOP; "be down, and stay so; one instance of several is replaced"
+    Restart "restart" "NAME…" SomeNames Operate RESTART;
+        "stop if up, then start; or the other way round: --rolling"
+    Once "once" "[-e NAME=VALUE]… [--timeout TIME] NAME [-- ARG…]" Run Operate ONCE;
+        "run its program once more, beside its instances, and end as that does"
     Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
     Send "send" "[--stream S] [--close] NAME [TEXT…|-]" Text Operate SEND;

@@ -8,7 +8,7 @@ use super::command::{COMMANDS, Command, Flag, Takes};
 use super::words::{self, Quoted};
 use super::{GREETING, MAX_REQUEST};
 use crate::nearest::nearest;
-use crate::plan::{Access, Level};
+use crate::plan::{Access, EventKind, Kinds, Level};
 use crate::signal::Signal;
 use crate::time::Duration;
 
@@ -33,6 +33,10 @@ pub struct Request {
     pub follow: bool,
     /// [`Flag::Lines`].
     pub lines: Option<u32>,
+    /// [`Flag::Since`].
+    pub since: Option<u64>,
+    /// [`Flag::Kind`]; `None`: every kind.
+    pub kinds: Option<Kinds>,
     /// [`Flag::Progress`].
     pub progress: bool,
     /// [`Flag::Oldest`].
@@ -43,6 +47,14 @@ pub struct Request {
     pub dry_run: bool,
     /// [`Flag::Save`].
     pub save: bool,
+    /// [`Flag::Rolling`].
+    pub rolling: bool,
+    /// [`Flag::Variable`], in their order.
+    pub variables: Vec<(String, String)>,
+    /// [`Flag::Limit`].
+    pub limit: Option<Duration>,
+    /// What `once` adds to the program's words.
+    pub arguments: Vec<String>,
     /// What `scale` sets, or adds, or takes away.
     pub count: Option<Count>,
     /// What `kill` sends.
@@ -164,11 +176,17 @@ impl Request {
             force: false,
             follow: false,
             lines: None,
+            since: None,
+            kinds: None,
             progress: false,
             oldest: false,
             scale_down: false,
             dry_run: false,
             save: false,
+            rolling: false,
+            variables: Vec::new(),
+            limit: None,
+            arguments: Vec::new(),
             count: None,
             signal: Signal::TERM,
             level: None,
@@ -185,6 +203,8 @@ impl Request {
                 only_names |= command == Command::Add;
                 // And whatever follows the first word of a text.
                 only_names |= command == Command::Send && request.names.len() > 1;
+            } else if word == "--" && command == Command::Once {
+                request.arguments.extend(words.by_ref());
             } else if word == "--" {
                 only_names = true;
             } else if !request.dashed_signal(&word) {
@@ -256,8 +276,16 @@ impl Request {
         let odd = || RequestError::Wrong(format!("{} is nothing for --{name}", Quoted(given)));
         match flag {
             Flag::Timeout => self.timeout = Some(duration(given).ok_or_else(odd)?),
+            Flag::Limit => self.limit = Some(duration(given).ok_or_else(odd)?),
+            Flag::Variable => {
+                let pair = given.split_once('=').filter(|(name, _)| !name.is_empty());
+                let (name, value) = pair.ok_or_else(odd)?;
+                self.variables.push((name.to_owned(), value.to_owned()));
+            }
             Flag::Stream => self.stream = Some(given.to_owned()),
             Flag::Lines => self.lines = Some(given.parse().map_err(|_| odd())?),
+            Flag::Since => self.since = Some(given.parse().map_err(|_| odd())?),
+            Flag::Kind => self.kinds = Some(kinds(self.kinds, given)?),
             _ if value.is_some() => return Err(odd()),
             Flag::NoWait => self.wait = false,
             Flag::Strict => self.strict = true,
@@ -269,6 +297,7 @@ impl Request {
             Flag::ScaleDown => self.scale_down = true,
             Flag::DryRun => self.dry_run = true,
             Flag::Save => self.save = true,
+            Flag::Rolling => self.rolling = true,
             Flag::Close => self.close = true,
         }
         Ok(())
@@ -276,6 +305,9 @@ impl Request {
 
     fn check(&mut self) -> Result<(), RequestError> {
         let spec = self.command.spec();
+        if self.since.is_some() && self.lines.is_some() {
+            return wrong("--since and --lines can't both say where to begin");
+        }
         match spec.takes {
             Takes::Names => return Ok(()),
             Takes::Nothing => {
@@ -308,6 +340,13 @@ impl Request {
                     return wrong(format!("{} is no number of instances: {most}", Quoted(&word)));
                 }
             }
+            Takes::Run if self.names.len() > 1 => {
+                let word = Quoted(&self.names[1]);
+                return wrong(format!(
+                    "{} takes one name; is {word} for the program? It comes after `--`",
+                    spec.name
+                ));
+            }
             Takes::Text => self.text()?,
             Takes::OneName => {
                 self.body = Body::Open;
@@ -315,7 +354,7 @@ impl Request {
                     return extra(spec.name, more);
                 }
             }
-            Takes::SomeNames | Takes::Signal | Takes::Definition => {}
+            Takes::SomeNames | Takes::Signal | Takes::Definition | Takes::Run => {}
         }
         match self.names.is_empty() {
             true => wrong(format!("{} needs a name (or `all`)", spec.name)),
@@ -350,9 +389,11 @@ impl Request {
 
     /// What a client must be allowed for this.
     pub fn access(&self) -> Access {
-        match self.level {
-            Some(_) => Access::Admin,
-            None => self.command.spec().access,
+        // Words and variables of one's own may make anything of a program.
+        let own = !self.arguments.is_empty() || !self.variables.is_empty();
+        match self.level.is_some() || own {
+            true => Access::Admin,
+            false => self.command.spec().access,
         }
     }
 
@@ -374,6 +415,21 @@ pub fn line(words: &[String]) -> Option<String> {
     }
     line.push('\n');
     (line.len() <= MAX_REQUEST).then_some(line)
+}
+
+/// `KIND[,KIND…]`, besides those that were named before.
+fn kinds(before: Option<Kinds>, words: &str) -> Result<Kinds, RequestError> {
+    words.split(',').try_fold(before.unwrap_or(Kinds::NONE), |kinds, word| {
+        let kind = EventKind::from_word(word).ok_or_else(|| {
+            let words = || EventKind::ALL.iter().map(|kind| kind.word());
+            let hint = match nearest(word, words()) {
+                Some(near) => format!("; did you mean {near}?"),
+                None => format!("; there are {}", words().collect::<Vec<_>>().join(", ")),
+            };
+            RequestError::Wrong(format!("no kind of event is called {}{hint}", Quoted(word)))
+        });
+        Ok(kinds.with(kind?))
+    })
 }
 
 /// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.

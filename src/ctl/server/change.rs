@@ -2,11 +2,12 @@
 //! by looking is refused here; the loop does the rest, and says what is to be waited for.
 
 use super::names::Targets;
+use super::once::Run;
 use super::verbs::{Refusal, Turn, patience, refuse_to_break, with_dependents};
 use super::view::View;
 use super::wait::{Goal, Waiter};
-use super::work::{Ordered, Reply, Verdict, Work};
-use super::{Done, Edit, Order};
+use super::work::{Ordered, Reply, Verdict, What, Work};
+use super::{Done, Edit, Once, Order};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::{Count, INSTANCES, Request};
 use crate::ctl::protocol::words::Quoted;
@@ -21,6 +22,7 @@ pub fn begin(request: &Request, targets: &Targets, turn: &Turn) -> Result<Option
     let supervisor = turn.view.supervisor;
     let edit = match request.command {
         Command::Scale => scale(request, targets, supervisor)?,
+        Command::Once => Edit::Once(once(request, supervisor)?),
         Command::Remove => remove(request, targets, supervisor)?,
         Command::Stop if request.scale_down => fewer(request, targets, supervisor)?,
         Command::Apply => Edit::Apply { dry_run: request.dry_run },
@@ -34,10 +36,10 @@ pub fn begin(request: &Request, targets: &Targets, turn: &Turn) -> Result<Option
 
 /// Hands a change to the loop.
 pub fn order(edit: Edit, request: &Request, turn: Turn) -> Work {
-    let Turn { orders, client, ticket, .. } = turn;
-    orders.push_back((client, Order::Edit(edit, ticket)));
+    let Turn { ticket, .. } = turn;
+    turn.orders.push_back((turn.client, Order::Edit(edit, ticket)));
     let Request { wait, timeout, progress, .. } = *request;
-    Work::Ordered(Ordered { wait, timeout, progress, ticket })
+    Work::Ordered(Ordered { wait, timeout, progress, ticket, begun: turn.view.now })
 }
 
 /// The definition in an `add`, as the text of a file.
@@ -111,7 +113,31 @@ fn scale(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
         refuse_to_break(supervisor, &sorted(all))?;
     }
     let which = if request.oldest { Which::Oldest } else { Which::Highest };
-    Ok(Edit::Scale { name: name.to_owned(), count, which })
+    let save = request.save;
+    if save && count == 0 {
+        let message = "a file has one instance at least; `start manual` keeps a service down";
+        return Err((Code::Usage, message.into()));
+    }
+    Ok(Edit::Scale { name: name.to_owned(), count, which, save })
+}
+
+/// A run of the service that a single name means.
+fn once(request: &Request, supervisor: &Supervisor) -> Result<Once, Refusal> {
+    let name = request.names.first().map_or("", String::as_str);
+    let Some(id) = supervisor.find(name) else {
+        let message = format!("{} is not the name of one service", Quoted(name));
+        return Err((Code::Usage, message));
+    };
+    if supervisor.is_service_leaving(id) {
+        return Err((Code::Refused, format!("{name} is being removed")));
+    }
+    single(supervisor)?;
+    Ok(Once {
+        name: name.to_owned(),
+        words: request.arguments.clone(),
+        environment: request.variables.clone(),
+        limit: request.limit,
+    })
 }
 
 fn sorted(mut ids: Vec<InstanceId>) -> Vec<InstanceId> {
@@ -159,8 +185,16 @@ fn fewer(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
 
 /// What follows a change: its lines, or the wait for who comes and goes.
 pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
-    let Done { lines, up, gone, .. } = done;
-    if !ordered.wait || up.is_empty() && gone.is_empty() {
+    let Done { lines, up, gone, renewed, run, .. } = done;
+    match run {
+        Some((id, over)) if ordered.wait || over.is_some() => return Work::Run(Run::new(id, over)),
+        Some((id, _)) => {
+            let targets = Targets::Some(vec![id]);
+            return Work::Reply(Reply::of(What::Status { output: false }, targets, Verdict::Ok));
+        }
+        None => {}
+    }
+    if !ordered.wait || up.is_empty() && gone.is_empty() && renewed.is_empty() {
         return Work::Reply(Reply::lines(&lines, Verdict::Ok));
     }
     let supervisor = view.supervisor;
@@ -168,10 +202,14 @@ pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
         ids.iter().map(|&id| patience(supervisor, id, verb)).max().unwrap_or(Duration::ZERO)
     };
     let patience = longest(&gone, Verb::Stop).max(longest(&up, Verb::Apply));
+    // One after the other.
+    let turns = renewed.iter().map(|&id| self::patience(supervisor, id, Verb::Roll));
+    let patience = turns.fold(patience, Duration::saturating_add);
     let patience = ordered.timeout.unwrap_or(patience);
-    let goals = up.iter().map(|_| Goal::Started).chain(gone.iter().map(|_| Goal::Gone)).collect();
+    let goals = up.iter().map(|_| Goal::Started).chain(gone.iter().map(|_| Goal::Gone));
+    let goals = goals.chain(renewed.iter().map(|_| Goal::Renewed)).collect();
     Work::Wait(Waiter {
-        targets: Targets::Some(up.into_iter().chain(gone).collect()),
+        targets: Targets::Some(up.into_iter().chain(gone).chain(renewed).collect()),
         goals,
         ticket: ordered.ticket,
         deadline: view.now + patience,
@@ -180,5 +218,8 @@ pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
         progress: ordered.progress.then(|| view.journal.next()),
         lost: None,
         lines,
+        begun: ordered.begun,
+        failed: None,
+        tail: None,
     })
 }

@@ -4,6 +4,7 @@
 //! that reads slowly slows down its sender and nobody else; and what one client sends is not mixed with what others
 //! send, unless its end was not known when it began (a terminal, a pipe).
 
+use super::events;
 use super::names::Targets;
 use super::output;
 use super::peer::Peer;
@@ -482,12 +483,7 @@ fn show(sending: &mut Sending, view: &View, out: &mut Buffer) -> Step {
         return Step::wrote(fit);
     }
     let who = Targets::Some(vec![target.id]);
-    match reply::event(&who, &mut attached.next, view, out) {
-        // What was not read in time is left out.
-        Step::Lost(lost) => {
-            attached.next += lost;
-            return Step::Wrote;
-        }
+    match events::progress(&who, &mut attached.next, view, out) {
         Step::Later | Step::Done => {}
         step => return step,
     }

@@ -2,7 +2,7 @@
 
 use crate::ctl::protocol::words::Quoted;
 use crate::nearest::nearest;
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, ServiceId, Standing};
 use crate::supervisor::{Ids, Supervisor};
 
 /// The instances that a request is about.
@@ -28,6 +28,23 @@ impl Targets {
         }
     }
 
+    /// Puts somebody in another's place.
+    pub fn exchange(&mut self, gone: InstanceId, heir: InstanceId) {
+        if let Targets::Some(ids) = self {
+            ids.iter_mut().filter(|id| **id == gone).for_each(|id| *id = heir);
+        }
+    }
+
+    /// Adds somebody who has come, if all of these are meant.
+    pub fn join(&mut self, come: InstanceId, others: &[InstanceId]) -> bool {
+        let Targets::Some(ids) = self else { return true };
+        let joins = !others.is_empty() && others.iter().all(|other| ids.contains(other));
+        if joins {
+            ids.push(come);
+        }
+        joins
+    }
+
     /// Leaves out whoever is no more; at which place that one was.
     pub fn forget(&mut self, gone: InstanceId) -> Option<usize> {
         let Targets::Some(ids) = self else { return None };
@@ -50,24 +67,53 @@ impl Targets {
     }
 }
 
+/// Whom the name of a service means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Its instances.
+    Instances,
+    /// Them, and whoever runs beside them.
+    Everybody,
+}
+
 /// The instances that `names` mean together, or the text of the error. No name means all.
-pub fn resolve(supervisor: &Supervisor, names: &[String]) -> Result<Targets, String> {
+pub fn resolve(supervisor: &Supervisor, names: &[String], whom: Whom) -> Result<Targets, String> {
     if names.is_empty() {
         return Ok(Targets::all(supervisor));
     }
     let mut ids = Vec::new();
     for name in names {
-        add(supervisor, name, &mut ids)?;
+        add(supervisor, name, whom, &mut ids)?;
     }
-    let number = |id: InstanceId| (supervisor.instance(id).service, supervisor.instance(id).number);
-    ids.sort_unstable_by_key(|&id| (number(id), id));
+    let place = |id: InstanceId| {
+        let instance = supervisor.instance(id);
+        (instance.service, instance.standing != Standing::Regular, instance.number)
+    };
+    ids.sort_unstable_by_key(|&id| (place(id), id));
     ids.dedup();
     Ok(Targets::Some(ids))
 }
 
-fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result<(), String> {
+fn add(
+    supervisor: &Supervisor,
+    name: &str,
+    whom: Whom,
+    ids: &mut Vec<InstanceId>,
+) -> Result<(), String> {
+    let meant = |id: ServiceId| {
+        let regular = |id: &InstanceId| supervisor.instance(*id).standing == Standing::Regular;
+        supervisor.all_of(id).filter(move |id| whom == Whom::Everybody || regular(id))
+    };
     if name.eq_ignore_ascii_case("all") {
-        ids.extend(supervisor.instances());
+        ids.extend(supervisor.services().flat_map(meant));
+        return Ok(());
+    }
+    // No service's name holds one of these.
+    if name.contains(['+', '/']) {
+        let called =
+            |id: &InstanceId| name.eq_ignore_ascii_case(&supervisor.label(*id).to_string());
+        let found = supervisor.instances().find(called);
+        ids.push(found.ok_or_else(|| format!("{} does not run", Quoted(name)))?);
         return Ok(());
     }
     if let Some(group) = name.strip_suffix(":*") {
@@ -75,7 +121,7 @@ fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result
         for id in supervisor.services() {
             let found = supervisor.service(id).group();
             if found.is_some_and(|found| found.eq_ignore_ascii_case(group)) {
-                ids.extend(supervisor.instances_of(id));
+                ids.extend(meant(id));
             }
         }
         let groups = supervisor.services().filter_map(|id| supervisor.service(id).group());
@@ -93,7 +139,7 @@ fn add(supervisor: &Supervisor, name: &str, ids: &mut Vec<InstanceId>) -> Result
         return Err(unknown("service", service, nearest(service, known)));
     };
     let Some(number) = number else {
-        ids.extend(supervisor.instances_of(id));
+        ids.extend(meant(id));
         return Ok(());
     };
     ids.push(numbered(supervisor, id, number)?);

@@ -1,11 +1,13 @@
 //! The records of `logs`: the rings' lines, one a record. A line that is longer than a record may
 //! be comes in parts; what a slow reader missed is counted in a record of its own.
 
+use std::fmt;
+
 use super::reply::{Full, Step, Told, told};
 use super::view::View;
 use super::work::Logs;
 use crate::ctl::protocol::record::Buffer;
-use crate::plan::{InstanceId, Label};
+use crate::plan::InstanceId;
 use crate::transcript::ring::Ring;
 
 /// How many lines of output follow a start that failed: enough for the message that matters.
@@ -38,7 +40,13 @@ pub fn ring<'a>(id: InstanceId, stream: Option<&str>, view: &View<'a>) -> Option
 }
 
 /// Writes the line of `ring` at `position`, if there is one. An unfinished one counts only if `all`.
-pub fn line(label: &Label, ring: &Ring, position: u64, all: bool, out: &mut Buffer) -> Told {
+pub fn line(
+    label: &dyn fmt::Display,
+    ring: &Ring,
+    position: u64,
+    all: bool,
+    out: &mut Buffer,
+) -> Told {
     let (from, head, tail) = ring.since(position);
     if from > position {
         let lost = out.record().field("name", label).field("lost_bytes", from - position);
@@ -98,8 +106,10 @@ pub fn tail(ring: &Ring, lines: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Label, Standing};
 
-    const WEB: Label<'static> = Label { service: "web", number: 1, several: false };
+    const WEB: Label<'static> =
+        Label { service: "web", number: 1, several: false, standing: Standing::Regular };
 
     fn lines(ring: &Ring, mut position: u64, all: bool) -> String {
         let mut out = Buffer::new(64 * 1024);

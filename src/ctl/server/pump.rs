@@ -1,10 +1,10 @@
 //! Going on with a client's reply: from its work, record by record, into its buffer and its socket.
 
-use super::feed;
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
 use super::work::{Reply, Verdict, What, Work};
+use super::{events, feed};
 use crate::ctl::protocol::record::Buffer;
 use crate::exit::Code;
 
@@ -31,11 +31,6 @@ pub fn go_on(peer: &mut Peer, view: &View) {
                 if peer.output.pending().len() == before {
                     return;
                 }
-            }
-            Step::Lost(lost) => {
-                let message = format!("too slow; {lost} events lost");
-                peer.cut_off(view.now, Code::Failed.word(), &message);
-                return peer.flush();
             }
             Step::Later | Step::Done => return peer.flush(),
         }
@@ -65,15 +60,19 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
             peer.hang_up(view.now);
             Step::Done
         }
+        Work::Run(run) => match run.step(view, output) {
+            Step::Done => {
+                peer.work = Work::Reply(Reply::end(run.verdict()));
+                Step::Wrote
+            }
+            step => step,
+        },
         Work::Send(_) => feed::step(peer, view),
         Work::Wait(waiter) => {
-            if let Some(next) = &mut waiter.progress {
-                match reply::event(&waiter.targets, next, view, output) {
-                    Step::Wrote => return Step::Wrote,
-                    // Progress is a courtesy: what is not read in time is left out.
-                    Step::Lost(lost) => *next += lost,
-                    Step::Full | Step::Later | Step::Done => {}
-                }
+            if let Some(next) = &mut waiter.progress
+                && events::progress(&waiter.targets, next, view, output) == Step::Wrote
+            {
+                return Step::Wrote;
             }
             let Some(outcome) = waiter.outcome(view) else { return Step::Later };
             let output = matches!(outcome, Err((Code::StartFailed, _)));
@@ -82,7 +81,14 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
                 return Step::Wrote;
             }
             let targets = waiter.targets.clone();
-            peer.work = Work::Reply(Reply::of(What::Status { output }, targets, outcome.into()));
+            let reply = match waiter.tail.take() {
+                Some(tail) => {
+                    let what = What::Aftermath(tail);
+                    Reply { own: true, ..Reply::of(what, targets, outcome.into()) }
+                }
+                None => Reply::of(What::Status { output }, targets, outcome.into()),
+            };
+            peer.work = Work::Reply(reply);
             Step::Wrote
         }
     }

@@ -2,17 +2,15 @@
 //! allocates in proportion to a reply (but `config`, for one service at a time), and nothing is
 //! computed before it can be sent.
 
-use super::feed;
-use super::names::Targets;
 use super::output;
 use super::view::View;
 use super::work::{Reply, What};
-use crate::ctl::protocol::record::Buffer;
+use super::{events, feed};
+use crate::ctl::protocol::record::{Buffer, Record};
 use crate::ctl::protocol::request::level_word;
 use crate::plan::{InstanceId, Kind, Service, ServiceId};
 use crate::supervisor::Phase;
 use crate::supervisor::Supervisor;
-use crate::supervisor::journal::Entry;
 use crate::time::{Duration, Instant};
 
 /// The most of a service's own status text that a record carries, in bytes. A record must fit into
@@ -36,13 +34,12 @@ pub enum Step {
     Full,
     /// There is nothing now, but there may be later.
     Later,
-    /// So many events were not read in time.
-    Lost(u64),
     /// That was all.
     Done,
 }
 
 impl Step {
+    /// Whether it `fit`.
     pub fn wrote(fit: bool) -> Step {
         if fit { Step::Wrote } else { Step::Full }
     }
@@ -65,11 +62,12 @@ pub fn step(reply: &mut Reply, view: &View, out: &mut Buffer) -> Step {
     let Reply { what, own, targets, done, at, pieces, .. } = reply;
     let told = match what {
         What::Nothing => return Step::Done,
-        What::Events => return event(targets, at, view, out),
+        What::Events(filter) => return events::step(filter, at, view, out),
         What::Logs(logs) => return output::step(logs, view, out),
         What::Config if *own => config(None, *at, pieces, view, out),
         What::Lines if *own => piece(*at, pieces, out),
         What::Sent(sent) if *own => feed::record(sent, *at, out),
+        What::Aftermath(tail) if *own => tail.line(out),
         What::Lines | What::Sent(_) => return Step::Done,
         _ if *own => told(manager(what, view, out), None),
         _ => {
@@ -109,10 +107,11 @@ fn instance(
     let service = service_of(id);
     match what {
         What::Status { output } => status_and_output(id, at, *output, view, out),
+        What::Aftermath(_) => status_and_output(id, at, true, view, out),
         What::Why => match view.journal.of(id).nth(at as usize) {
-            Some(entry) => told(change(entry, view, out), Some(at + 1)),
+            Some(entry) => told(events::event(entry, view, out), Some(at + 1)),
             // After its history comes what it is now.
-            None => told(status(id, view, out), None),
+            None => told(explained(id, view, out), None),
         },
         What::Pid => {
             let pid = view.supervisor.instance(id).pid;
@@ -155,18 +154,33 @@ fn status_and_output(id: InstanceId, at: u64, output: bool, view: &View, out: &m
     Ok(next.map(|position| position + 1))
 }
 
-fn millis(duration: Duration) -> u128 {
+/// As records have it.
+pub fn millis(duration: Duration) -> u128 {
     duration.as_millis()
 }
 
 /// The record of one instance. Fields without a value are left out.
 fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
+    state(id, view, out).finish()
+}
+
+/// The same, with what to make of it.
+fn explained(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
+    let record = state(id, view, out);
+    let rests = view.supervisor.rests(id);
+    let record = record.field("deaths", view.supervisor.instance(id).deaths);
+    let record = record.maybe("rests", rests.map(|(rests, _)| rests));
+    let record = record.maybe("rests_max", rests.and_then(|(_, most)| most));
+    record.maybe("advice", view.supervisor.advice(id, view.now)).finish()
+}
+
+fn state<'a>(id: InstanceId, view: &View, out: &'a mut Buffer) -> Record<'a> {
     let supervisor = view.supervisor;
     let instance = supervisor.instance(id);
     let service = supervisor.service(instance.service);
     let ago = |since: Instant| millis(view.now.since(since));
     let text = cut((view.status_text)(id), STATUS_TEXT);
-    let cause = supervisor.describe_cause(id, instance.cause);
+    let cause = supervisor.describe_cause(Some(id), instance.cause);
     let record = out.record().field("name", supervisor.label(id));
     let record = record.maybe("group", service.group()).field("instance", instance.number);
     let record = record.field("type", kind_word(service));
@@ -179,7 +193,7 @@ fn status(id: InstanceId, view: &View, out: &mut Buffer) -> bool {
     let next = instance.next.map(|next| millis(next.since(view.now)));
     let record = record.maybe("next_ms", next).maybe("last_exit", instance.last_exit);
     let record = record.maybe("text", Some(text).filter(|text| !text.is_empty()));
-    record.field("cause", cause).finish()
+    record.field("cause", cause)
 }
 
 fn yes_no(yes: bool) -> &'static str {
@@ -252,18 +266,6 @@ fn tree(id: ServiceId, view: &View, out: &mut Buffer) -> bool {
     record.finish()
 }
 
-/// The record of one change: of `events`, `why`, and of progress.
-fn change(entry: &Entry, view: &View, out: &mut Buffer) -> bool {
-    let change = &entry.change;
-    let record = out.record().field("seq", entry.seq).field("time_ms", millis(entry.wall));
-    let record = record.field("ago_ms", millis(view.now.since(change.at)));
-    let record = record.field("name", view.supervisor.label(change.instance));
-    let record = record.field("from", change.from.word()).field("to", change.to.word());
-    let record = record.maybe("pid", change.pid).maybe("next_ms", change.next.map(millis));
-    let cause = view.supervisor.describe_cause(change.instance, change.cause);
-    record.field("cause", cause).finish()
-}
-
 /// The record number `at` of a configuration, whose `pieces` are made with the first one.
 fn config(
     service: Option<ServiceId>,
@@ -296,22 +298,4 @@ pub fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
         rest = Some(&line[piece.len()..]).filter(|rest| !rest.is_empty());
         Some((piece, rest.is_some()))
     })
-}
-
-/// Writes the next change of `targets`, from number `next` on.
-pub fn event(targets: &Targets, next: &mut u64, view: &View, out: &mut Buffer) -> Step {
-    if let lost @ 1.. = view.journal.oldest().saturating_sub(*next) {
-        return Step::Lost(lost);
-    }
-    while *next < view.journal.next() {
-        let entry = view.journal.get(*next);
-        // What is not there any more is about somebody who is no more.
-        if let Some(entry) = entry.filter(|entry| targets.contains(entry.change.instance)) {
-            let fit = change(entry, view, out);
-            *next += u64::from(fit);
-            return Step::wrote(fit);
-        }
-        *next += 1;
-    }
-    Step::Later
 }

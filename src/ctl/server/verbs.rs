@@ -4,7 +4,8 @@
 
 use std::collections::VecDeque;
 
-use super::names::{Targets, resolve};
+use super::events::{self, Filter};
+use super::names::{Targets, Whom, resolve};
 use super::view::View;
 use super::wait::{Goal, Waiter, failure, is_down};
 use super::work::{Logs, Reply, Verdict, What, Work};
@@ -12,7 +13,7 @@ use super::{ClientId, Order, change, feed, output};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::Request;
 use crate::exit::Code;
-use crate::plan::{InstanceId, ServiceId};
+use crate::plan::{InstanceId, ServiceId, Standing};
 use crate::supervisor::{Event, Phase, Supervisor, Ticket, Verb};
 use crate::time::Duration;
 
@@ -90,16 +91,19 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
         Command::Pid => pid(request, targets, view),
         Command::Send | Command::Attach => return feed::begin(request, &targets, &turn),
         Command::Status => status(request, targets, view),
-        Command::Events => events(request, targets, view),
+        Command::Events => events(request, targets, view)?,
         Command::Logs => logs(request, targets, view)?,
         Command::List => of(What::List),
         Command::Why => of(What::Why),
         Command::Tree => of(What::Tree),
         // Who means everything means the manager's own part, too.
         Command::Config => Reply { own: matches!(targets, Targets::All(_)), ..of(What::Config) },
-        Command::Wait | Command::Scale | Command::Remove | Command::Apply | Command::Add => {
-            Reply::end(Verdict::Ok)
-        } // seen to above
+        Command::Wait
+        | Command::Scale
+        | Command::Once
+        | Command::Remove
+        | Command::Apply
+        | Command::Add => Reply::end(Verdict::Ok), // seen to above
     };
     Ok(Work::Reply(reply))
 }
@@ -109,18 +113,32 @@ fn targets(request: &Request, supervisor: &Supervisor) -> Result<Targets, Refusa
         Command::Status => Code::UnknownStatus,
         _ => Code::UnknownService,
     };
-    resolve(supervisor, &request.names).map_err(|message| (code, message))
+    let whom = match request.command {
+        Command::Status | Command::Why | Command::Events | Command::Logs | Command::Stop => {
+            Whom::Everybody
+        }
+        _ => Whom::Instances,
+    };
+    resolve(supervisor, &request.names, whom).map_err(|message| (code, message))
 }
 
 /// Of all, this is only a look; of named ones the verdict tells whether they are up.
 fn status(request: &Request, targets: Targets, view: &View) -> Reply {
-    let down = targets.iter().find(|&id| !view.supervisor.is_up(id));
+    // Who runs beside the instances counts only if nobody else is meant.
+    let instances = targets.iter().any(|id| regular(view.supervisor, id));
+    let counts = |id: &InstanceId| regular(view.supervisor, *id) || !instances;
+    let down = targets.iter().filter(counts).find(|&id| !view.supervisor.is_up(id));
     let down = down.filter(|_| !request.names.is_empty());
     let verdict = down.map_or(Ok(()), |id| {
         let phase = view.supervisor.instance(id).phase.word();
         Err((Code::NotRunning, format!("{} is {phase}", view.supervisor.label(id))))
     });
     Reply::of(What::Status { output: false }, targets, verdict.into())
+}
+
+/// Whether it is one of its service's own.
+fn regular(supervisor: &Supervisor, id: InstanceId) -> bool {
+    supervisor.instance(id).standing == Standing::Regular
 }
 
 fn pid(request: &Request, targets: Targets, view: &View) -> Reply {
@@ -140,7 +158,8 @@ pub fn has_process(supervisor: &Supervisor, id: InstanceId) -> Result<(), Refusa
 
 fn health(targets: Targets, view: &View) -> Reply {
     let supervisor = view.supervisor;
-    let wanted = || targets.iter().filter(|&id| supervisor.instance(id).wanted_up);
+    let counts = |id: &InstanceId| regular(supervisor, *id) && supervisor.instance(*id).wanted_up;
+    let wanted = || targets.iter().filter(counts);
     let up = wanted().filter(|&id| supervisor.is_up(id)).count() as u32;
     // The first one says why.
     let down = wanted().find(|&id| !supervisor.is_up(id));
@@ -148,16 +167,10 @@ fn health(targets: Targets, view: &View) -> Reply {
     Reply::own(What::Health { up, wanted: wanted().count() as u32 }, verdict.into())
 }
 
-fn events(request: &Request, targets: Targets, view: &View) -> Reply {
-    let next = view.journal.next();
-    // Only those count that are meant: from the latest back.
-    let meant = |seq: &u64| {
-        let entry = view.journal.get(*seq);
-        entry.is_some_and(|entry| targets.contains(entry.change.instance))
-    };
-    let replayed = (view.journal.oldest()..next).rev().filter(meant);
-    let first = replayed.take(request.lines.unwrap_or(0) as usize).last();
-    Reply { at: first.unwrap_or(next), ..Reply::of(What::Events, targets, Verdict::Never) }
+fn events(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
+    let filter = Filter::of(request);
+    let at = events::first(request, &filter, view)?;
+    Ok(Reply { at, ..Reply::of(What::Events(filter), targets, Verdict::Never) })
 }
 
 fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
@@ -213,7 +226,7 @@ fn wait(request: &Request, view: &View) -> Result<Work, Refusal> {
             let message = format!("{word}: the states are {states}; up, down, ready");
             return Err((Code::Usage, message));
         };
-        let ids = resolve(view.supervisor, &[name.to_owned()]);
+        let ids = resolve(view.supervisor, &[name.to_owned()], Whom::Instances);
         let ids = ids.map_err(|message| (Code::UnknownService, message))?;
         wanted.extend(ids.iter().map(|id| (id, goal)));
     }
@@ -247,6 +260,9 @@ fn waiter(
         progress: request.progress.then(|| view.journal.next()),
         lost: None,
         lines: Vec::new(),
+        begun: view.now,
+        failed: None,
+        tail: None,
     })
 }
 
@@ -254,14 +270,16 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
     let supervisor = turn.view.supervisor;
     let mut ids: Vec<InstanceId> = targets.iter().collect();
     ids.sort_unstable();
-    let (verb, goal) = match request.command {
-        Command::Stop => (Verb::Stop, Goal::Stopped),
-        Command::Restart => (Verb::Restart, Goal::Started),
-        _ => (Verb::Start, Goal::Started),
+    let verb = match request.command {
+        Command::Stop => Verb::Stop,
+        Command::Restart => Verb::Restart,
+        _ => Verb::Start,
     };
-    if supervisor.shutting_down() && goal == Goal::Started {
+    if supervisor.shutting_down() && verb != Verb::Stop {
         return Err((Code::Refused, "the manager is ending".to_owned()));
     }
+    let replaced = if verb == Verb::Stop { replaced(request, supervisor)? } else { Vec::new() };
+    ids.retain(|id| !replaced.contains(id));
     if verb == Verb::Stop && request.with_dependents {
         ids = with_dependents(supervisor, &ids);
     } else if verb == Verb::Stop && !request.force {
@@ -271,18 +289,94 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
         refuse_already(supervisor, &ids, verb)?;
     }
     let rank = |id: &InstanceId| supervisor.rank(supervisor.instance(*id).service);
-    let mut ordered = ids.clone();
+    let mut ordered = ids;
     ordered.sort_by_key(rank);
     if verb == Verb::Stop {
         ordered.reverse();
     }
-    ordered.into_iter().for_each(|id| turn.tell(id, verb));
+    let mut orders = Vec::with_capacity(ordered.len() + replaced.len());
+    for id in ordered {
+        orders.push(order_for(request, supervisor, id, verb)?);
+    }
+    orders.extend(replaced.into_iter().map(|id| (id, Verb::Replace, Goal::Started)));
+    orders.iter().for_each(|&(id, verb, _)| turn.tell(id, verb));
     if !request.wait {
         return Ok(Work::Reply(Reply::end(Verdict::Ok)));
     }
-    let patience = ids.iter().map(|&id| patience(supervisor, id, verb)).max();
-    let wanted = ids.into_iter().map(|id| (id, goal)).collect();
-    Ok(waiter(request, wanted, turn.ticket, patience.unwrap_or(PATIENCE), turn.view))
+    let patience = patience_of_all(supervisor, &orders);
+    orders.sort_unstable_by_key(|&(id, ..)| id);
+    let wanted = orders.into_iter().map(|(id, _, goal)| (id, goal)).collect();
+    Ok(waiter(request, wanted, turn.ticket, patience, turn.view))
+}
+
+/// What an instance is told, and what is waited for then.
+fn order_for(
+    request: &Request,
+    supervisor: &Supervisor,
+    id: InstanceId,
+    verb: Verb,
+) -> Result<(InstanceId, Verb, Goal), Refusal> {
+    let service = supervisor.instance(id).service;
+    let rolls = request.rolling || supervisor.service(service).rolling > 0;
+    match verb {
+        Verb::Stop if regular(supervisor, id) => Ok((id, verb, Goal::Stopped)),
+        Verb::Stop => Ok((id, verb, Goal::Gone)),
+        _ if !regular(supervisor, id) => {
+            let label = supervisor.label(id);
+            let message = format!("{label} is no instance: it can be stopped, and sent signals");
+            Err((Code::Usage, message))
+        }
+        Verb::Restart if rolls && supervisor.can_roll(service) => {
+            Ok((id, Verb::Roll, Goal::Renewed))
+        }
+        Verb::Restart if request.rolling => {
+            let name = &supervisor.service(service).name;
+            let message = format!(
+                "{name}: a rolling restart needs `ready notify` or `ready command`, \
+                 which the old process can't answer for the new one"
+            );
+            Err((Code::Failed, message))
+        }
+        verb => Ok((id, verb, Goal::Started)),
+    }
+}
+
+/// Those that a stop replaces: who is one of several, named by its number, and up or on its way. All of a service are
+/// stopped by its name.
+fn replaced(request: &Request, supervisor: &Supervisor) -> Result<Vec<InstanceId>, Refusal> {
+    let unknown = |message| (Code::UnknownService, message);
+    let (numbered, whole): (Vec<String>, Vec<String>) =
+        request.names.iter().cloned().partition(|name| name.contains('@'));
+    if numbered.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ids: Vec<_> =
+        resolve(supervisor, &numbered, Whom::Instances).map_err(unknown)?.iter().collect();
+    if !whole.is_empty() {
+        let whole = resolve(supervisor, &whole, Whom::Instances).map_err(unknown)?;
+        ids.retain(|id| !whole.contains(*id));
+    }
+    ids.retain(|&id| {
+        let instance = supervisor.instance(id);
+        let rests = [Phase::Stopped, Phase::Exited, Phase::Failed].contains(&instance.phase);
+        let several = supervisor.count(instance.service) > 1;
+        regular(supervisor, id) && instance.wanted_up && !rests && several
+    });
+    Ok(ids)
+}
+
+/// How long all of this may take: what rolls does so one after the other.
+fn patience_of_all(supervisor: &Supervisor, orders: &[(InstanceId, Verb, Goal)]) -> Duration {
+    let of = |rolls: bool| {
+        let those = orders.iter().filter(move |(_, verb, _)| (*verb == Verb::Roll) == rolls);
+        those.map(|&(id, verb, _)| patience(supervisor, id, verb))
+    };
+    let together = of(false).max();
+    let turns = of(true).fold(Duration::ZERO, Duration::saturating_add);
+    match (together, turns.is_zero()) {
+        (None, true) => PATIENCE,
+        (together, _) => together.unwrap_or(Duration::ZERO).max(turns),
+    }
 }
 
 /// How long `verb` may take by the instance's own rules.
@@ -292,13 +386,15 @@ pub fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration
     let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
     match verb {
         Verb::Stop | Verb::Remove | Verb::Scale => stop.max(PATIENCE),
-        Verb::Restart | Verb::Apply => stop.saturating_add(start.max(PATIENCE)),
-        Verb::Start | Verb::Clear | Verb::Kill(_) => start.max(PATIENCE),
+        Verb::Restart | Verb::Apply | Verb::Replace | Verb::Roll => {
+            stop.saturating_add(start.max(PATIENCE))
+        }
+        Verb::Start | Verb::Clear | Verb::Kill(_) | Verb::Once => start.max(PATIENCE),
     }
 }
 
 fn refuse_already(supervisor: &Supervisor, ids: &[InstanceId], verb: Verb) -> Result<(), Refusal> {
-    for &id in ids {
+    for &id in ids.iter().filter(|id| regular(supervisor, **id)) {
         let instance = supervisor.instance(id);
         let already = match verb {
             Verb::Stop => is_down(&instance) && !instance.wanted_up,
@@ -315,7 +411,9 @@ fn refuse_already(supervisor: &Supervisor, ids: &[InstanceId], verb: Verb) -> Re
 
 /// The services of which no instance would be left wanted up if `ids` were stopped.
 fn emptied(supervisor: &Supervisor, ids: &[InstanceId]) -> Vec<ServiceId> {
-    let mut services: Vec<_> = ids.iter().map(|&id| supervisor.instance(id).service).collect();
+    // Nobody depends on who runs beside the instances.
+    let members = ids.iter().filter(|id| regular(supervisor, **id));
+    let mut services: Vec<_> = members.map(|&id| supervisor.instance(id).service).collect();
     services.sort_unstable();
     services.dedup();
     let stays =
@@ -330,8 +428,7 @@ fn in_use(supervisor: &Supervisor, id: InstanceId) -> bool {
 
 pub fn refuse_to_break(supervisor: &Supervisor, ids: &[InstanceId]) -> Result<(), Refusal> {
     for service in emptied(supervisor, ids) {
-        let broken =
-            supervisor.requirers(service).iter().flat_map(|&id| supervisor.instances_of(id));
+        let broken = supervisor.requirers(service).iter().flat_map(|&id| supervisor.all_of(id));
         let broken: Vec<_> = broken
             .filter(|id| ids.binary_search(id).is_err() && in_use(supervisor, *id))
             .map(|id| supervisor.label(id).to_string())
@@ -366,7 +463,7 @@ pub fn with_dependents(supervisor: &Supervisor, ids: &[InstanceId]) -> Vec<Insta
         for &requirer in supervisor.requirers(service) {
             if !services.contains(&requirer) {
                 services.push(requirer);
-                ids.extend(supervisor.instances_of(requirer));
+                ids.extend(supervisor.all_of(requirer));
             }
         }
     }

@@ -2,10 +2,12 @@
 //! loop; nothing is polled, and nothing is kept per instance but its number.
 
 use super::names::Targets;
+use super::once::{Departure, Tail};
 use super::verbs::Refusal;
 use super::view::View;
 use crate::exit::Code;
-use crate::plan::InstanceId;
+use crate::plan::{InstanceId, Standing};
+use crate::supervisor::journal::Entry;
 use crate::supervisor::{Cause, Instance, Phase, Ticket};
 use crate::time::{Duration, Human, Instant};
 
@@ -30,6 +32,12 @@ pub struct Waiter {
     pub lost: Option<String>,
     /// What is told at the end in place of what they are.
     pub lines: Vec<String>,
+    /// When it began.
+    pub begun: Instant,
+    /// Why a rolling restart was given up, and the last output of the successor that failed.
+    pub failed: Option<String>,
+    /// See `failed`.
+    pub tail: Option<Tail>,
 }
 
 /// What is waited for.
@@ -37,6 +45,8 @@ pub struct Waiter {
 pub enum Goal {
     /// To be up; not to be up in time, or to die, is an error.
     Started,
+    /// To have a new process, by way of a successor that takes over; that it fails is an error.
+    Renewed,
     /// To be down.
     Stopped,
     /// To be in this state, however that comes about.
@@ -70,6 +80,9 @@ impl Waiter {
     /// The outcome, if there is one: every instance is where it should be, or one can't get there
     /// any more.
     pub fn outcome(&self, view: &View) -> Option<Result<(), Refusal>> {
+        if let Some(why) = &self.failed {
+            return Some(Err((Code::StartFailed, why.clone())));
+        }
         if let Some(label) = &self.lost {
             return Some(Err((Code::Superseded, format!("{label}: it was removed"))));
         }
@@ -91,13 +104,34 @@ impl Waiter {
         })
     }
 
-    /// Does not wait any longer for somebody who is no more.
-    pub fn forget(&mut self, gone: InstanceId, label: &dyn std::fmt::Display) {
-        let Some(at) = self.targets.forget(gone) else { return };
-        match self.goals.remove(at) {
-            Goal::Stopped | Goal::Down | Goal::Gone | Goal::In(Phase::Stopped) => {}
-            Goal::Started | Goal::Up | Goal::In(_) => self.lost = Some(label.to_string()),
+    /// Does not wait any longer for somebody who is no more; or goes on with who took over.
+    pub fn forget(&mut self, gone: &Departure) {
+        let goal = |id| {
+            let at = self.targets.iter().position(|target| target == id)?;
+            self.goals.get(at).copied().map(|goal| (at, goal))
+        };
+        let renewed = gone.peer.and_then(goal).is_some_and(|(_, goal)| goal == Goal::Renewed);
+        if renewed && gone.standing == Standing::Next && gone.phase == Phase::Failed {
+            self.failed = Some(format!("{}: {}", gone.label, gone.why));
+            self.tail = Tail::of(gone);
         }
+        let Some((at, goal)) = goal(gone.id) else { return };
+        match (goal, gone.peer.filter(|_| gone.standing == Standing::Old)) {
+            (Goal::Stopped | Goal::Down | Goal::Gone, _) => {}
+            (Goal::In(phase), _) if phase == gone.phase => {}
+            (Goal::Renewed | Goal::Started | Goal::Up | Goal::In(_), Some(heir)) => {
+                self.targets.exchange(gone.id, heir);
+                if goal == Goal::Renewed {
+                    self.goals[at] = Goal::Started;
+                }
+                return;
+            }
+            (Goal::Renewed | Goal::Started | Goal::Up | Goal::In(_), None) => {
+                self.lost = Some(gone.label.clone());
+            }
+        }
+        self.targets.forget(gone.id);
+        self.goals.remove(at);
     }
 
     /// Whether an instance is where it should be; an error if it can't get there any more.
@@ -105,6 +139,7 @@ impl Waiter {
         let instance = view.supervisor.instance(id);
         match goal {
             Goal::Started => self.started(view, id, &instance),
+            Goal::Renewed => self.renewed(view, id, &instance),
             Goal::Stopped => self.stopped(view, id, &instance),
             Goal::In(phase) => Ok(instance.phase == phase),
             Goal::Up => Ok(view.supervisor.is_up(id)),
@@ -132,6 +167,23 @@ impl Waiter {
         }
     }
 
+    fn renewed(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+        if view.supervisor.shutting_down() {
+            let label = view.supervisor.label(id);
+            return Err((Code::Superseded, format!("{label}: the manager is ending")));
+        }
+        // Who had a successor is waited for until it is no more.
+        if instance.standing == Standing::Old || view.supervisor.renews(id) {
+            return Ok(false);
+        }
+        let former = instance.spawned.is_some_and(|spawned| spawned < self.begun);
+        if instance.phase == Phase::Running && former {
+            let label = view.supervisor.label(id);
+            return Err((Code::Superseded, format!("{label}: its rolling restart was called off")));
+        }
+        self.started(view, id, instance)
+    }
+
     fn stopped(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
         let label = view.supervisor.label(id);
         // From its own order on it is not wanted up, unless somebody wants it again: by name, or because
@@ -155,7 +207,7 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
         return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
     }
     let mut stopped_by = None;
-    for change in view.journal.of(id).map(|entry| &entry.change) {
+    for change in view.journal.of(id).filter_map(Entry::change) {
         match (change.from, change.to) {
             (_, Phase::Backoff) | (Phase::Stopping, Phase::Stopping) => {}
             (_, Phase::Stopping) => stopped_by = Some(change.cause),
@@ -169,7 +221,7 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
 pub fn failure(view: &View, id: InstanceId) -> String {
     let instance = view.supervisor.instance(id);
     let (label, phase) = (view.supervisor.label(id), instance.phase.word());
-    let cause = view.supervisor.describe_cause(id, instance.cause);
+    let cause = view.supervisor.describe_cause(Some(id), instance.cause);
     let next = instance.next.map(|next| Human(next.since(view.now)));
     let next = next.map(|next| format!("; next try in {next}")).unwrap_or_default();
     format!("{label}: {phase}: {cause}{next}")

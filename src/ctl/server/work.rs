@@ -1,14 +1,16 @@
 //! What is being done for a client between its request and the last line of its reply.
 
+use super::events::Filter;
 use super::feed::{Sending, Sent};
 use super::names::Targets;
+use super::once::{Run, Tail};
 use super::reply::in_pieces;
 use super::verbs::Refusal;
 use super::wait::Waiter;
 use crate::ctl::protocol::record::Buffer;
 use crate::plan::InstanceId;
 use crate::supervisor::Ticket;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// The state of a client's current request.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub enum Work {
     Text(Text),
     /// Instances are on their way to what was asked for.
     Wait(Waiter),
+    /// A run is waited for, and its output passed on.
+    Run(Run),
     /// Programs are being sent something.
     Send(Box<Sending>),
 }
@@ -41,6 +45,8 @@ pub struct Ordered {
     pub progress: bool,
     /// The number of its orders.
     pub ticket: Ticket,
+    /// When it was asked for.
+    pub begun: Instant,
 }
 
 /// A text that is sent as it is, and how much of it is on its way.
@@ -95,8 +101,11 @@ impl Reply {
         Reply { own: true, ..Reply::of(what, Targets::Some(Vec::new()), verdict) }
     }
 
-    /// Does not tell of somebody who is no more.
+    /// Does not tell of somebody who is no more. Events know by themselves whom they are about.
     pub fn forget(&mut self, gone: InstanceId) {
+        if let What::Events(_) = self.what {
+            return;
+        }
         if let Some(at) = self.targets.forget(gone) {
             match at.cmp(&self.done) {
                 std::cmp::Ordering::Less => self.done -= 1,
@@ -147,6 +156,8 @@ pub enum What {
         /// Whether output follows those that failed.
         output: bool,
     },
+    /// The last output of somebody who is no more, then as `Status`.
+    Aftermath(Tail),
     /// The latest changes of each instance.
     Why,
     /// One record of each service of which an instance is meant.
@@ -159,8 +170,8 @@ pub enum What {
     Lines,
     /// What came of a `send`, for each program.
     Sent(Vec<Sent>),
-    /// Changes as they happen. `at` is the number of the next one.
-    Events,
+    /// Events as they happen. `at` is the number of the next one.
+    Events(Filter),
     /// Output.
     Logs(Logs),
 }

@@ -115,7 +115,8 @@ fn status(program: &Instance, view: &View) -> String {
 /// When the program was last started, by the wall clock: as it stood then, or else reckoned back.
 fn spawned(last: Instant, view: &View) -> f64 {
     let entries = view.journal.of(PROGRAM);
-    let noted = entries.filter(|entry| entry.change.at == last).last().map(|entry| entry.wall);
+    let noted =
+        entries.filter(|entry| entry.at == last).last().map(|entry| entry.wall.since_epoch());
     let noted = noted.unwrap_or_else(|| view.wall.saturating_sub(view.now.since(last)));
     noted.as_secs_f64()
 }

@@ -10,9 +10,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::blanks::Blanks;
 use super::passed::{Passed, passed};
 use super::{Given, Report};
-use crate::exit::{Errno, Stage};
+use crate::exit::{Errno, Pid, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
 use crate::sys::last_errno;
 use crate::sys::signals::{Saved, Set};
@@ -20,6 +21,12 @@ use crate::sys::terminal::Terminal;
 
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The variable that tells a readiness command which process it asks about, and the value in a recipe that keeps a
+/// place for it: as many digits as a pid can have.
+pub const PID: &str = "LAR_PID";
+/// See [`PID`].
+pub const NO_PID: &str = "0000000000";
 
 /// What an image is made from.
 pub struct Recipe<'a> {
@@ -34,6 +41,8 @@ pub struct Recipe<'a> {
     pub environment: &'a [(String, String)],
     /// Variables of lar's own (NOTIFY_SOCKET, LAR_SERVICE…); they beat all others.
     pub extra: &'a [(String, String)],
+    /// Variables that are different each time ([`Image::set_variable`]); they beat all others.
+    pub blanks: &'a [&'a str],
     /// The working directory; `None` keeps lar's.
     pub directory: Option<&'a str>,
     /// What becomes of fds 0, 1 and 2. To be kept open for as long as the image is used.
@@ -53,6 +62,7 @@ impl<'a> Recipe<'a> {
             executable: process.executable.as_deref(),
             environment: &process.environment,
             extra: &[],
+            blanks: &[],
             directory: process.directory.as_deref(),
             stdio,
             fds: Vec::new(),
@@ -99,17 +109,20 @@ pub(super) type LimitPair = (u32, [u64; 2]);
 
 /// Everything prepared for one program of one instance.
 pub struct Image {
-    /// The bytes of all strings of this image, zero-terminated. Never changed after `new`: the
-    /// pointers below point in here.
-    _strings: Vec<u8>,
+    /// The bytes of all strings of this image, zero-terminated. The pointers below point in here; nothing
+    /// is changed after `new` but the digits of a pid.
+    strings: Box<[Cell<u8>]>,
+    /// Where these are, if it tells its program a pid.
+    pid_at: Option<usize>,
     /// Keeps the inherited variables, into which `envp` points.
     _given: Rc<Given>,
     /// Null-terminated, with a free place before the first word: a script without `#!` is run as
     /// `/bin/sh SCRIPT words…`, which the child writes here (see `restore_first_word`).
     pub(super) argv: Box<[Cell<*const c_char>]>,
     first_word: *const c_char,
-    /// Null-terminated.
+    /// Null-terminated, also without its last ones, which are `blanks`.
     pub(super) envp: Box<[*const c_char]>,
+    pub(super) blanks: Blanks,
     /// Full paths to try, in order.
     pub(super) candidates: Box<[*const c_char]>,
     pub(super) directory: Option<*const c_char>,
@@ -155,17 +168,23 @@ impl Image {
         let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
         let directory = directory.transpose()?;
 
-        let mut strings = strings.bytes;
-        // Before anything points into it.
-        strings.shrink_to_fit();
+        let strings: Box<[Cell<u8>]> = strings.bytes.into_iter().map(Cell::new).collect();
         let at = |start: usize| strings.as_ptr().wrapping_add(start).cast::<c_char>();
+        let tells = |(name, value): &(&str, &str)| (*name, *value) == (PID, NO_PID);
+        let pid_at = variables.iter().position(tells).and_then(|at| own.get(at));
+        let pid_at = pid_at.map(|start| start + PID.len() + 1);
         let words = argv.iter().map(|&start| Cell::new(at(start)));
         let ends = || std::iter::once(std::ptr::null());
-        let inherited = inherited(given, setup, &variables);
+        let blank = |name: &[u8]| recipe.blanks.iter().any(|known| known.as_bytes() == name);
+        let mut envp: Vec<_> = own.iter().map(|&start| at(start)).collect();
+        envp.extend(inherited(given, setup, &variables, blank));
+        let blanks = Blanks::new(envp.len(), recipe.blanks.len());
+        envp.extend(recipe.blanks.iter().map(|_| std::ptr::null()).chain(ends()));
         Ok(Image {
             argv: ends().map(Cell::new).chain(words).chain(ends().map(Cell::new)).collect(),
             first_word: at(argv[0]),
-            envp: own.iter().map(|&start| at(start)).chain(inherited).chain(ends()).collect(),
+            envp: envp.into(),
+            blanks,
             candidates: candidates.iter().map(|&start| at(start)).collect(),
             directory: directory.map(at),
             oom_score: setup.oom_score_adj.map(digits),
@@ -188,9 +207,30 @@ impl Image {
                 plan::Spawn::Vfork => None,
                 plan::Spawn::Fork => Some(Slot::new()?),
             },
-            _strings: strings,
+            strings,
+            pid_at,
             _given: given.clone(),
         })
+    }
+
+    /// Tells the next child a pid, if there is a place for one ([`PID`]). Allocates nothing.
+    pub fn tell_pid(&self, pid: Pid) {
+        let place = self.pid_at.and_then(|at| self.strings.get(at..at + NO_PID.len()));
+        let (mut rest, mut length) = (pid.0.unsigned_abs(), 0);
+        let mut digits = [0; NO_PID.len()];
+        loop {
+            digits[length] = b'0' + (rest % 10) as u8;
+            (rest, length) = (rest / 10, length + 1);
+            if rest == 0 || length == digits.len() {
+                break;
+            }
+        }
+        for (at, cell) in place.unwrap_or(&[]).iter().enumerate() {
+            // Zeros after the last digit end the string.
+            cell.set(
+                length.checked_sub(at + 1).and_then(|at| digits.get(at)).copied().unwrap_or(0),
+            );
+        }
     }
 
     /// Why the last child of `Spawn::Fork` ended before it became its program; to be asked when it
@@ -337,9 +377,11 @@ fn inherited(
     given: &Given,
     setup: &Setup,
     own: &[(&str, &str)],
+    blank: impl Fn(&[u8]) -> bool,
 ) -> impl Iterator<Item = *const c_char> {
     given.environment.iter().filter_map(move |variable| {
-        let beaten = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
+        let said = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
+        let beaten = said || blank(variable.name);
         (!beaten && inherits(setup, variable.name)).then_some(variable.pointer)
     })
 }

@@ -1,10 +1,12 @@
-//! What processes use, from /proc: one look at all of them, added up for each main process.
+//! What processes use, from /proc: one look at all of them, added up for each main process. Where that has a control
+//! group of its own, the group knows better.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::time::Duration;
 
+use super::cgroup;
 use nix::unistd::{SysconfVar, sysconf};
 
 /// What some processes use together.
@@ -83,7 +85,16 @@ impl Look {
                 processes.insert(pid, process);
             }
         }
-        Ok(Look { of: add_up(mains, &processes) })
+        let parent = |pid: &i32| Some((*pid, processes.get(pid)?.parent));
+        let parents: Vec<(i32, i32)> = mains.iter().filter_map(parent).collect();
+        let mut of = add_up(mains, &processes);
+        for (pid, charge) in cgroup::own(&parents) {
+            if let Some(usage) = of.get_mut(&pid) {
+                usage.cpu = charge.cpu.unwrap_or(usage.cpu);
+                usage.resident = charge.memory.unwrap_or(usage.resident);
+            }
+        }
+        Ok(Look { of })
     }
 
     /// What belongs to this main process; `None` if it has ended.

@@ -1,0 +1,86 @@
+//! `on-shutdown leave`: who runs on when the manager ends.
+
+use super::*;
+
+fn left(name: &str) -> Service {
+    Service { leave: true, ..service(name) }
+}
+
+#[test]
+fn what_is_left_running_is_sent_nothing_and_nobody_waits_for_it() {
+    // web requires db, log requires web: db's stop does not wait for web, which stays.
+    let web = requiring(left("web"), &[DB]);
+    let mut play = boot(vec![service("db"), web, requiring(service("log"), &[WEB])]);
+    for id in [DB, WEB, LOG] {
+        play.spawned(id);
+    }
+    play.log();
+    play.tell(Event::Shutdown);
+    assert_eq!(play.log(), ["0 db SIGTERM", "0 log SIGTERM"]);
+    play.exits(LOG, 0);
+    assert_eq!(play.log(), [""; 0]);
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 finish 0"]);
+    assert!(play.books.core.is_left(WEB));
+    assert_eq!(play.phase(WEB), Phase::Running);
+    play.at(1_000_000);
+    assert_eq!(play.log(), [""; 0]);
+}
+
+#[test]
+fn a_second_request_to_end_does_not_kill_what_is_left_running() {
+    let mut play = boot(vec![service("db"), left("web")]);
+    play.spawned(DB);
+    play.spawned(WEB);
+    play.tell(Event::Shutdown);
+    play.log();
+    play.tell(Event::Shutdown);
+    assert_eq!(play.log(), ["0 db group SIGKILL"]);
+}
+
+#[test]
+fn what_is_left_running_and_dies_before_the_end_is_not_started_again() {
+    let mut play = boot(vec![service("db"), left("web")]);
+    play.spawned(DB);
+    play.spawned(WEB);
+    play.tell(Event::Shutdown);
+    play.log();
+    play.exits(WEB, 1);
+    assert_eq!((play.phase(WEB), play.log()), (Phase::Stopped, vec![]));
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 finish 0"]);
+}
+
+#[test]
+fn who_is_starting_is_asked_no_more_and_who_has_no_process_is_not_started() {
+    let ready = asked(left("db"), Probe::Unix("@db".into()));
+    let ready = Service { start_timeout: Some(secs(5)), ..ready };
+    let mut play = boot(vec![ready, left("web")]);
+    play.spawned(DB);
+    play.at(10);
+    play.spawned(WEB);
+    play.exits(WEB, 1);
+    assert_eq!(play.phase(WEB), Phase::Backoff);
+    play.log();
+    play.tell(Event::Shutdown);
+    assert_eq!(play.log(), ["10 db never mind", "10 finish 0"]);
+    assert_eq!((play.phase(DB), play.phase(WEB)), (Phase::Running, Phase::Stopped));
+    play.at(1_000_000);
+    assert_eq!(play.log(), [""; 0], "no start-timeout either");
+}
+
+#[test]
+fn an_operators_stop_still_stops_it() {
+    let mut play = boot(vec![left("db"), service("web")]);
+    play.spawned(DB);
+    play.spawned(WEB);
+    play.log();
+    play.order(DB, Verb::Stop);
+    assert_eq!(play.log(), ["0 db SIGTERM"]);
+    play.tell(Event::Shutdown);
+    play.log();
+    play.exits(WEB, 0);
+    assert_eq!(play.log(), [""; 0], "what is on its way down is waited for");
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 finish 0"]);
+}
