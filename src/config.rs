@@ -3,9 +3,9 @@
 //! Pure: the file's own bytes come in, and whatever else has to be known (included files, users, paths, the
 //! environment) is asked of a [`World`]. So `lar check --offline` and the tests ask another one.
 //!
-//! The stages, each a file: `lines` makes a tree of sections from bytes; `runner`, `service`, `settings` and
-//! `eventlog` each read one kind of section from that tree, with `substitute`, `words`, `value` and `phrases`
-//! for what stands in one line; `graph` resolves the names of services; `warnings` looks at the finished plan.
+//! The stages, each a file: `lines` makes a tree of sections from bytes; `runner`, `service`, `settings`, `socket` and
+//! `eventlog` each read one kind of section from that tree, with `substitute`, `words`, `value` and `phrases` for what
+//! stands in one line; `graph` resolves the names of services; `warnings` looks at the finished plan.
 //! `keys` is the one list of what may be said; `print` is the way back from a plan to text, and `procfile` a way
 //! from elsewhere. `zdaemon` is the other entry, for lar in zdaemon's place: the same readers, with ZConfig's verdict
 //! and words before them.
@@ -36,6 +36,7 @@ mod runner;
 mod section;
 mod service;
 mod settings;
+mod socket;
 mod substitute;
 mod value;
 mod warnings;
@@ -73,7 +74,8 @@ pub fn read(path: &str, bytes: &[u8], world: &dyn World) -> Reading {
 }
 
 /// The kinds of section that may stand at the top of a file.
-const KINDS: [&str; 7] = ["service", "defaults", "lar", "runner", "environment", "eventlog", "on"];
+const KINDS: [&str; 8] =
+    ["service", "defaults", "lar", "socket", "runner", "environment", "eventlog", "on"];
 
 /// The sections at the top of a file, sorted by kind.
 #[derive(Default)]
@@ -85,6 +87,7 @@ struct Top<'a> {
     eventlog: Option<&'a Section>,
     services: Vec<&'a Section>,
     hooks: Vec<&'a Section>,
+    sockets: Vec<&'a Section>,
 }
 
 fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
@@ -106,12 +109,16 @@ fn plan(tree: &Tree, world: &dyn World, report: &mut Report) -> Plan {
             check_defines(tree, &scope, report);
             runner::read(runner, top.environment, &scope, &mut plan, report);
         }
-        None => service::read_all(&top.services, top.defaults, &scope, &mut plan, report),
+        None => {
+            plan.sockets = socket::read_all(&top.sockets, &scope, report);
+            service::read_all(&top.services, top.defaults, &scope, &mut plan, report);
+        }
     }
     hooks::read_all(&top.hooks, &scope, &mut plan, report);
     check_company(&top, &tree.root, report);
     if !report.failed() {
         warnings::look(&plan, &top.services, top.lar, world, report);
+        warnings::sockets(&plan, &top.services, &top.sockets, report);
     }
     plan
 }
@@ -153,6 +160,10 @@ fn check_company(top: &Top, root: &Section, report: &mut Report) {
             if let Some(hook) = top.hooks.first() {
                 report.error(&hook.spot, "`<on …>` says nothing to a `<runner>`");
             }
+            if let Some(socket) = top.sockets.first() {
+                report.error(&socket.spot, "a `<runner>` takes no sockets");
+                report.hint("write what `<runner>` says as `<service main>`");
+            }
         }
         (None, _) => {
             if let Some(environment) = top.environment {
@@ -177,6 +188,10 @@ fn sort<'a>(tree: &'a Tree, report: &mut Report) -> Top<'a> {
             }
             "on" => {
                 top.hooks.push(section);
+                continue;
+            }
+            "socket" => {
+                top.sockets.push(section);
                 continue;
             }
             "runner" => &mut top.runner,

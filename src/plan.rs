@@ -15,6 +15,7 @@ mod rules;
 mod runner;
 mod setup;
 mod single;
+mod socket;
 
 use crate::signal::Signal;
 use crate::time::Duration;
@@ -29,6 +30,7 @@ pub use rules::{Delay, Flapping, GiveUp, Restart, Rules};
 pub use runner::Runner;
 pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
 pub use single::{Leftovers, Single};
+pub use socket::{Address, Listen, Socket};
 
 /// Everything a manager is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +43,8 @@ pub struct Plan {
     pub event_log: EventLog,
     /// What is run when something happens (`<on EVENT>`).
     pub hooks: Vec<Hook>,
+    /// What lar listens on for its services (`<socket>`), in the order of the file.
+    pub sockets: Vec<Socket>,
 }
 
 impl Plan {
@@ -99,6 +103,8 @@ pub struct Service {
     pub start: Start,
     /// What is done between clone and exec.
     pub setup: Setup,
+    /// The names of the sockets it is given, in the order of their fds, which are 3 and the next ones.
+    pub sockets: Vec<String>,
     /// Other services it has to do with.
     pub order: Order,
     /// Time between two probes of its readiness.
@@ -174,6 +180,7 @@ impl Default for Service {
             kind: Kind::Simple,
             start: Start::Boot,
             setup: Setup::default(),
+            sockets: Vec::new(),
             order: Order::default(),
             ready_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_secs(5),
@@ -273,6 +280,8 @@ pub enum Start {
     Boot,
     /// When somebody says so.
     Manual,
+    /// With the first connection to one of its sockets.
+    OnDemand,
 }
 
 /// How a service is stopped: wait `drain`, then each rung's signal and its time, then KILL if `kill`.

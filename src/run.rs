@@ -25,6 +25,7 @@ mod reaper;
 mod report;
 mod rest;
 mod signals;
+mod sockets;
 mod token;
 pub mod voice;
 
@@ -37,7 +38,8 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
 use crate::check::{Probes, notify};
-use crate::config::{print, print_settings::settings_lines};
+use crate::config::print;
+use crate::config::print_settings::{settings_lines, socket_lines};
 use crate::ctl::server::{Done, Order, Refusal, Server, View};
 use crate::exit::{Code, Pid};
 use crate::input::{ChannelId, Input};
@@ -48,6 +50,7 @@ use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::clock;
 use crate::sys::daemon::{PidFile, Startup};
+use crate::sys::listener::Listener;
 use crate::sys::signals::{SignalFd, held_since};
 use crate::sys::spawn::{Given, Image, Spawner};
 use crate::time::{Duration, Instant};
@@ -55,6 +58,7 @@ pub use build::StartError;
 use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
+use sockets::Sockets;
 use token::Source;
 use voice::{Note, Voice};
 
@@ -87,7 +91,7 @@ pub struct Start {
     pub startup: Option<Startup>,
     /// What lar was given and hands on.
     pub given: Given,
-    /// Fds that lar was given for its program (single-program mode).
+    /// Fds that lar was given for its program (single-program mode), or for its services.
     pub inherited: Vec<OwnedFd>,
     /// Whose words it speaks, if not lar's own.
     pub voice: Option<Box<dyn Voice>>,
@@ -100,6 +104,8 @@ struct Images {
     main: Image,
     /// The readiness command.
     probe: Option<Image>,
+    /// What the program finds open, which the image names by number.
+    _listeners: Vec<Rc<Listener>>,
 }
 
 /// The loop and all it owns.
@@ -121,6 +127,8 @@ struct Loop {
     listeners: Vec<Option<(InstanceId, notify::Listener)>>,
     /// The listener of each instance that has one.
     listener_of: Vec<Option<u32>>,
+    /// What lar listens on for services.
+    sockets: Sockets,
     server: Option<Server>,
     journal: Journal,
     hooks: Hooks<Image>,
@@ -243,6 +251,10 @@ impl Loop {
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
                 Source::Notify(index) => self.loud.add(index),
                 Source::Channel(index) => self.channel_ready(ChannelId(index), event),
+                Source::Demand(place) => {
+                    self.demand(place as usize);
+                    self.digest();
+                }
             }
         }
         if self.reap_again {
@@ -460,6 +472,7 @@ impl Loop {
                     let main = self.supervisor.services().any(main);
                     let mut lines = settings_lines(self.supervisor.settings(), self.level, main);
                     lines.extend(self.hooks.rules().flat_map(print::hook));
+                    lines.extend(socket_lines(self.sockets.plans()));
                     lines
                 }
             },

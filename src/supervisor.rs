@@ -15,6 +15,7 @@
 
 mod beside;
 pub mod deadlines;
+mod demand;
 pub mod describe;
 pub mod edit;
 pub mod event;
@@ -202,6 +203,7 @@ impl Supervisor {
             Event::Notified { instance } => self.notified(now, instance),
             Event::Probed { instance, ready } => self.probed(now, instance, ready),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
+            Event::Connection { service, socket } => self.connected(now, service, socket),
             Event::Forward { instance, received, signal } => {
                 self.forward(now, instance, received, signal);
             }
@@ -335,11 +337,13 @@ impl Supervisor {
         self.roster.slots[id.index()].state.kind()
     }
 
-    /// Whether it is up as its dependents need it: `running`, or a one-shot that exited with 0.
+    /// Whether it is up as its dependents need it: `running`, or to be started by whoever connects, or a one-shot that
+    /// exited with 0.
     pub fn is_up(&self, id: InstanceId) -> bool {
         let slot = &self.roster.slots[id.index()];
         let kind = self.service(slot.service).kind;
-        matches!(slot.state, State::Running { .. }) || tally::satisfied_by(kind, &slot.state)
+        matches!(slot.state, State::Running { .. } | State::Armed)
+            || tally::satisfied_by(kind, &slot.state)
     }
 
     /// Whose process this is, and what for. `None` for orphans.
@@ -411,7 +415,7 @@ impl Supervisor {
             }
             let stays_down = matches!(
                 slot.state,
-                State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
+                State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
             );
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
@@ -448,7 +452,7 @@ impl Supervisor {
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
-    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, two changes, a
+    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, four changes, a
     /// spawn, KILL. And one `Finish`.
     fn most_actions(&self) -> usize {
         let of = |group: &Group| {

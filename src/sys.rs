@@ -12,6 +12,7 @@ pub mod duplex;
 pub mod ear;
 pub mod entry;
 pub mod fd;
+pub mod listener;
 pub mod outlet;
 pub mod parent;
 pub mod peer;
@@ -22,6 +23,7 @@ pub mod rotation;
 pub mod signals;
 pub mod spawn;
 pub mod terminal;
+pub mod unix;
 pub mod users;
 pub mod variables;
 

@@ -90,15 +90,20 @@ fn be_lar(file: &Path) -> ! {
 /// A configuration for a directory, its socket and its log.
 type Config = fn(&Path, &Path, &Path) -> String;
 
-/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured. And a
-/// hook that is run for each death as far as it keeps up.
+/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured. A third
+/// one is started by somebody who waits for it, and never answered. And a hook that is run for each death as far as it
+/// keeps up.
 fn services(here: &Path, socket: &Path, log: &Path) -> String {
     let (here, socket, log) = (here.display(), socket.display(), log.display());
     format!(
         "<lar>\n  socket-name {socket}\n  spawn-rate none\n</lar>\n\
          <eventlog>\n  level info\n  <logfile>\n    path {log}\n  </logfile>\n</eventlog>\n\
          <defaults>\n  program sh -c 'echo up; exec sleep 1000'\n  restart always\n</defaults>\n\
-         <service quick>\n  healthy-after 0s\n  streams ctrl data\n  transcript {here}/quick.log\n</service>\n\
+         <socket one>\n  listen unix {here}/one\n</socket>\n\
+         <socket two>\n  listen unix {here}/two\n</socket>\n\
+         <service lazy>\n  program true\n  sockets one two\n  start on-demand\n  restart on-failure\n</service>\n\
+         <service quick>\n  healthy-after 0s\n  streams ctrl data\n  transcript {here}/quick.log\n  \
+         sockets two one\n</service>\n\
          <service slow>\n  backoff linear 1ms max 1ms\n  prefix yes\n  \
          transcript {here}/slow.log\n</service>\n\
          <on exited>\n  command true\n</on>\n",
@@ -123,6 +128,7 @@ struct Manager {
     child: Child,
     events: BufReader<UnixStream>,
     socket: PathBuf,
+    _waiting: Option<UnixStream>,
 }
 
 impl Drop for Manager {
@@ -147,8 +153,11 @@ impl Manager {
             .unwrap();
         let events = BufReader::new(connect(&socket));
         // What was up before somebody listened has told nobody: from here on every life is.
-        ask(&socket, "kill KILL all");
-        Manager { child, events, socket }
+        for names in ["all", "quick", "slow"] {
+            ask(&socket, &format!("kill KILL {names}"));
+        }
+        let _waiting = UnixStream::connect(directory.join("one")).ok();
+        Manager { child, events, socket, _waiting }
     }
 
     /// Kills each service's process as soon as it runs, until there were so many restarts.
@@ -166,7 +175,7 @@ impl Manager {
         loop {
             line.clear();
             assert_ne!(self.events.read_line(&mut line).unwrap(), 0, "the manager left");
-            if !line.contains("to=running") {
+            if !line.contains("to=running") || line.contains("name=lazy") {
                 continue;
             }
             let fields = line.split_whitespace();

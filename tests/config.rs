@@ -96,9 +96,18 @@ fn around(key: &keys::Key, line: &str) -> String {
     let program = if own_program { "" } else { "program true" };
     let service = "<service other>\nprogram true\n</service>\n";
     match key.kind {
-        keys::Kind::Service => format!("{service}<service a>\n{program}\n{line}\n</service>"),
+        keys::Kind::Service => {
+            let socket = "<socket web>\nlisten tcp *:80\n</socket>";
+            format!("{socket}\n{service}<service a>\n{program}\n{line}\n</service>")
+        }
         keys::Kind::Limits => {
             format!("<service a>\nprogram true\n<limits>\n{line}\n</limits>\n</service>")
+        }
+        keys::Kind::Socket => {
+            let own = if key.name == "listen" && !line.is_empty() { "" } else { "listen unix /s" };
+            format!(
+                "<socket a>\n{own}\n{line}\n</socket>\n<service a>\nprogram true\nsockets a\n</service>"
+            )
         }
         keys::Kind::Lar => format!("{service}<lar>\n{line}\n</lar>"),
         keys::Kind::On => {

@@ -8,7 +8,7 @@ use books::Books;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{
     Delay, ExitPolicy, Flapping, GiveUp, InstanceId, Kind, Order, Plan, Probe, Process, Restart,
-    Rules, Service, ServiceId, Settings,
+    Rules, Service, ServiceId, Settings, Start,
 };
 use lar::signal::Signal;
 use lar::supervisor::edit::{Fate, Revision, Which};
@@ -45,6 +45,7 @@ enum Letter {
     Order(Verb),
     Tick,
     Shutdown,
+    Connection,
     Grow,
     Shrink,
     Remove,
@@ -90,8 +91,11 @@ const EDITS: [Letter; 12] = [
 
 /// Whether a letter is about nobody: to say it once is enough.
 fn nobodys(letter: Letter) -> bool {
-    use Letter::{Add, Grow, NoSuccessor, Once, Remove, Shrink, Shutdown, Succeed, Tick};
-    matches!(letter, Tick | Shutdown | Grow | Shrink | Remove | Add | Once | Succeed | NoSuccessor)
+    use Letter::{
+        Add, Connection, Grow, NoSuccessor, Once, Remove, Shrink, Shutdown, Succeed, Tick,
+    };
+    matches!(letter, Tick | Shutdown | Connection | Grow | Shrink | Remove | Add)
+        || matches!(letter, Once | Succeed | NoSuccessor)
 }
 
 /// Changes who there is; false if there is nothing to be changed.
@@ -173,6 +177,8 @@ fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool 
             return due.is_some();
         }
         Letter::Shutdown => Some(Event::Shutdown),
+        // To the first service.
+        Letter::Connection => Some(Event::Connection { service: ServiceId(0), socket: 0 }),
         Letter::Grow | Letter::Shrink | Letter::Remove | Letter::Add => return edit(books, letter),
         Letter::Once | Letter::Succeed | Letter::NoSuccessor => return edit(books, letter),
     };
@@ -306,6 +312,44 @@ fn every_history_of_a_service_and_its_dependent_keeps_the_rules() {
     check("requires", [4, 4], vec![db.clone(), web(&requires)]);
     check("requires, restart-with", [5, 4], vec![db.clone(), web(&along)]);
     check("requires a one-shot", [4, 4], vec![migrate, web(&requires)]);
+}
+
+/// What can happen to a service that starts on demand.
+const DEMAND: [Letter; 11] = [
+    Letter::Spawned,
+    Letter::SpawnFailed,
+    Letter::Succeeds,
+    Letter::Fails,
+    Letter::Lingers,
+    Letter::GroupGone,
+    Letter::Order(Verb::Start),
+    Letter::Order(Verb::Stop),
+    Letter::Tick,
+    Letter::Shutdown,
+    Letter::Connection,
+];
+
+#[test]
+fn every_history_of_a_service_on_demand_and_who_depends_on_whom_keeps_the_rules() {
+    let lazy = |order: Order| {
+        let mut lazy = service(Kind::Simple, Restart::OnFailure);
+        lazy.processes[0].ready = None;
+        Service { start: Start::OnDemand, sockets: vec!["web".into()], order, ..lazy }
+    };
+    let on = |at| Order { requires: vec![ServiceId(at)], ..Order::default() };
+    let plain = |order| Service { order, ..service(Kind::Simple, Restart::Always) };
+    let alone = vec![lazy(Order::default())];
+    let required = vec![lazy(Order::default()), plain(on(0))];
+    let requiring = vec![lazy(on(1)), plain(Order::default())];
+    for (name, depth, services) in
+        [("alone", 6, alone), ("required", 4, required), ("requiring", 4, requiring)]
+    {
+        let settings = Settings { exit_policy: Some(ExitPolicy::All), ..Settings::default() };
+        let plan = Plan { settings, services, ..Plan::default() };
+        let instances = plan.instances() as u32;
+        let (words, events) = every_word(&plan, &DEMAND, instances, false, depth);
+        println!("on demand, {name}, {depth} deep: {words} histories, {events} events");
+    }
 }
 
 #[test]

@@ -91,8 +91,18 @@ pub(super) fn start(
     }
     let usual = if pid1 { IN_CONTAINER } else { ELSEWHERE };
     plan.settings.shutdown_timeout.get_or_insert(usual);
-    // What somebody left open for us is not ours, and a pipe held open by PID 1 never ends.
-    fd::close_inherited();
+    // What somebody left open for us is not ours, and a pipe held open by PID 1 never ends; but for what is named.
+    let passed = plan.services.iter().flat_map(|service| &service.setup.pass_fds);
+    let passed: Vec<i32> = passed.copied().collect();
+    let inherited = match fd::keep_inherited(&passed) {
+        Ok(inherited) => inherited,
+        Err(number) => {
+            complain(&format!(
+                "pass-fds {number}: lar was not given such an fd; nothing was started"
+            ));
+            return Code::Failed as u8;
+        }
+    };
     // PID 1 has nobody to go into the background for.
     let background = plan.settings.daemon && !pid1;
     let startup = match background.then(daemon::go_to_background).transpose() {
@@ -111,12 +121,11 @@ pub(super) fn start(
         complain(&warning.to_string());
     }
     let given = Given::collect();
-    let (foreground, inherited) = (!background, Vec::new());
     let start = Start {
         plan,
         config_path,
         source: Some(Box::new(source)),
-        foreground,
+        foreground: !background,
         control: true,
         startup,
         given,

@@ -17,6 +17,8 @@ pub enum Kind {
     Service,
     /// `<limits>` in a service.
     Limits,
+    /// `<socket>`.
+    Socket,
     /// `<lar>`.
     Lar,
     /// `<on EVENT>`.
@@ -33,9 +35,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, as the tables show them.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Service,
         Kind::Limits,
+        Kind::Socket,
         Kind::Lar,
         Kind::On,
         Kind::Runner,
@@ -49,6 +52,7 @@ impl Kind {
         match self {
             Kind::Service => "<service NAME>, and <defaults> for all of them",
             Kind::Limits => "<limits> in a <service>: SOFT[:HARD], or `unlimited`",
+            Kind::Socket => "<socket NAME>: what lar listens on for its services",
             Kind::Lar => "<lar>: the manager itself",
             Kind::On => "<on EVENT>: a command that is run when something happens",
             Kind::Runner => "<runner>: a zdaemon file's only program",
@@ -194,7 +198,7 @@ pub fn help_one(name: &str) -> Result<String, Option<&'static str>> {
         }
         let needs = match (key.change, key.kind) {
             (Change::Live, _) => "nothing",
-            (Change::Restart, Kind::Service | Kind::Limits | Kind::Runner) => {
+            (Change::Restart, Kind::Service | Kind::Limits | Kind::Socket | Kind::Runner) => {
                 "a restart of the service"
             }
             (Change::Restart, _) => "a restart of the manager",

@@ -3,7 +3,7 @@
 use super::phrases;
 use super::section::Values;
 use super::value;
-use crate::plan::{Delay, Flapping, GiveUp, Inherit, Kind, Ladder, Restart, Rules, Service};
+use crate::plan::{Delay, Flapping, GiveUp, Inherit, Kind, Ladder, Restart, Rules, Service, Start};
 use crate::signal::Signal;
 use crate::time::Duration;
 
@@ -82,8 +82,10 @@ pub(super) fn service(preset: Preset) -> Service {
 }
 
 /// The keys about restarts, over what the preset has put into `rules`.
-pub(super) fn read_rules(v: &mut Values, preset: Preset, kind: Kind, rules: &mut Rules) {
-    if kind == Kind::Oneshot && rules.restart == Restart::Always {
+pub(super) fn read_rules(v: &mut Values, preset: Preset, service: &mut Service) {
+    let idles = service.kind == Kind::Oneshot || service.start == Start::OnDemand;
+    let rules = &mut service.rules;
+    if idles && rules.restart == Restart::Always {
         rules.restart = Restart::OnFailure;
     }
     v.choose(&mut rules.restart, "restart", &RESTARTS);

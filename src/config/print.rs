@@ -25,6 +25,7 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
     page.pair("type", name_of(&service.kind, &KINDS));
     page.pair("instances", service.processes.len());
     page.pair("start", name_of(&service.start, &STARTS));
+    page.all("sockets", &service.sockets);
     page.maybe("directory", first.directory.as_deref().map(escaped));
     page.pair("stdin", name_of(&service.input.stdin, &STDINS));
     page.all("streams", &service.input.streams);
@@ -164,6 +165,8 @@ fn setup(page: &mut Page, setup: &Setup) {
         Inherit::Nothing => page.pair("inherit-environment", "no"),
         Inherit::Names(names) => page.all("inherit-environment", names),
     }
+    let fds: Vec<String> = setup.pass_fds.iter().map(|fd| fd.to_string()).collect();
+    page.all("pass-fds", &fds);
     page.maybe("nice", setup.nice);
     let ionice = setup.ionice.map(|ionice| match name_of(&ionice.class, &phrases::IO_CLASSES) {
         "idle" => "idle".to_string(),

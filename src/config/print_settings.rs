@@ -5,7 +5,7 @@
 use super::settings::POLICIES;
 use super::value::print_duration;
 use super::words;
-use crate::plan::{ExitPolicy, Level, Settings};
+use crate::plan::{ExitPolicy, Level, Listen, Settings, Socket};
 use crate::time::Duration;
 
 /// The lines of `<lar>` and `<eventlog>`, whose level is `level`; `main`: whether a service is the main one.
@@ -33,6 +33,29 @@ pub fn settings_lines(settings: &Settings, level: Level, main: bool) -> Vec<Stri
     lines.push("</lar>".to_owned());
     let level = format!("  level {}", level_word(level));
     lines.extend(["<eventlog>".to_owned(), level, "</eventlog>".to_owned()]);
+    lines
+}
+
+/// The lines of the sections of all sockets.
+pub fn socket_lines<'a>(sockets: impl Iterator<Item = &'a Socket>) -> Vec<String> {
+    sockets.flat_map(one_socket).collect()
+}
+
+/// The lines of a `<socket>`.
+pub fn one_socket(socket: &Socket) -> Vec<String> {
+    let mut lines = vec![format!("<socket {}>", socket.name)];
+    let quoted = |text: &str| words::quote(text).replace('%', "%%");
+    lines.push(match &socket.listen {
+        Listen::Unix(path) => format!("  listen unix {}", quoted(path)),
+        other => format!("  listen {other}"),
+    });
+    lines.push(format!("  backlog {}", socket.backlog));
+    if matches!(&socket.listen, Listen::Unix(path) if !path.starts_with('@')) {
+        lines.push(format!("  mode {:04o}", socket.mode));
+        lines.extend(socket.user.map(|user| format!("  user {user}")));
+        lines.extend(socket.group.map(|group| format!("  group {group}")));
+    }
+    lines.push("</socket>".to_owned());
     lines
 }
 

@@ -9,8 +9,9 @@ use super::world::World;
 use super::{substitute, words};
 
 /// Every section there is.
-pub(super) const ALL: [&str; 10] = [
+pub(super) const ALL: [&str; 11] = [
     "service",
+    "socket",
     "defaults",
     "lar",
     "runner",

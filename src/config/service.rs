@@ -7,14 +7,14 @@ use super::keys::Kind as Keys;
 use super::lines::{Entry, Section, Spot};
 use super::presets::{self, Preset};
 use super::program::{self, Making};
-use super::section::{self, Cursor, Number, Scope, Values};
+use super::section::{self, Cursor, Number, Scope, Token, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
 use super::{environment, expand, identity, input, names, output, phrases};
 use crate::nearest;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
-    Setup, Spawn, Start, Target,
+    Setup, Socket, Spawn, Start, Target,
 };
 use crate::time::Duration;
 
@@ -31,7 +31,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) const KINDS: [(&str, Kind); 2] = [("simple", Kind::Simple), ("oneshot", Kind::Oneshot)];
 
 /// What `start` takes.
-pub(super) const STARTS: [(&str, Start); 2] = [("boot", Start::Boot), ("manual", Start::Manual)];
+pub(super) const STARTS: [(&str, Start); 3] =
+    [("boot", Start::Boot), ("manual", Start::Manual), ("on-demand", Start::OnDemand)];
 
 /// What `spawn` takes.
 pub(super) const SPAWNS: [(&str, Spawn); 2] = [("vfork", Spawn::Vfork), ("fork", Spawn::Fork)];
@@ -52,6 +53,7 @@ pub(super) fn read_all(
     report: &mut Report,
 ) {
     let below = defaults.map_or(Vec::new(), |it| section::known(it, Keys::Service, &INNER, report));
+    let sockets = std::mem::take(&mut plan.sockets);
     let mut wishes = Vec::with_capacity(sections.len());
     let mut names = Names::new();
     for section in sections {
@@ -63,11 +65,12 @@ pub(super) fn read_all(
         entries.extend(&own);
         let scope = Scope { name: Some(&name), ..*scope };
         let mut values = Values { kind: Keys::Service, entries, scope, report: &mut *report };
-        let sources = Sources { section, defaults };
+        let sources = Sources { section, defaults, sockets: &sockets };
         let service = service(&mut values, &sources, &name);
         wishes.push(Wishes::read(&mut values));
         plan.services.push(service);
     }
+    plan.sockets = sockets;
     graph::resolve(&wishes, &names, plan, report);
     exit_policy(sections, plan, report);
 }
@@ -76,6 +79,7 @@ pub(super) fn read_all(
 struct Sources<'a> {
     section: &'a Section,
     defaults: Option<&'a Section>,
+    sockets: &'a [Socket],
 }
 
 impl<'a> Sources<'a> {
@@ -113,7 +117,13 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     service.input = input::read(v);
     let inherit = service.setup.inherit;
     service.setup = setup(v, &sources.inner("limits"), inherit);
-    presets::read_rules(v, preset, service.kind, &mut service.rules);
+    service.sockets = sockets(v, sources.sockets);
+    service.setup.pass_fds = pass_fds(v, service.sockets.len(), service.input.streams.len());
+    if service.start == Start::OnDemand && service.sockets.is_empty() && !v.has("sockets") {
+        v.wrong("start", "nobody can connect to it: it has no `sockets`");
+        v.report.hint("as in: sockets web, where <socket web> says what lar listens on");
+    }
+    presets::read_rules(v, preset, &mut service);
     v.set_read(&mut service.stop, "stop", phrases::ladder);
     v.choose(&mut service.kill_mode, "kill-mode", &KILL_MODES);
     service.rolling = v.word("rolling", rolling).unwrap_or(0);
@@ -167,6 +177,60 @@ fn setup(v: &mut Values, limits: &[&Section], inherit: Inherit) -> Setup {
     v.choose(&mut setup.spawn, "spawn", &SPAWNS);
     v.set_read(&mut setup.inherit, "inherit-environment", self::inherit);
     setup
+}
+
+/// The sockets it is given, by the names that their sections have.
+fn sockets(v: &mut Values, known: &[Socket]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let tokens = v.tokens("sockets").unwrap_or_default();
+    if tokens.is_empty() {
+        v.wrong("sockets", "the names are missing");
+    }
+    for Token { text, spot } in tokens {
+        let Some(socket) = known.iter().find(|socket| socket.name.eq_ignore_ascii_case(&text))
+        else {
+            v.report.error(&spot, format!("there is no socket `{text}`"));
+            match nearest::nearest(&text, known.iter().map(|socket| socket.name.as_str())) {
+                Some(near) => v.report.hint(format!("did you mean `{near}`?")),
+                None => {
+                    v.report.hint(format!("as in: <socket {text}>, listen tcp *:80, </socket>"))
+                }
+            }
+            continue;
+        };
+        match names.contains(&socket.name) {
+            true => v.report.error(&spot, format!("`{text}` stands here twice")),
+            false => names.push(socket.name.clone()),
+        }
+    }
+    names
+}
+
+/// More is a slip: no limit of open files is that high.
+const LAST_FD: i32 = 1 << 20;
+
+fn pass_fds(v: &mut Values, sockets: usize, streams: usize) -> Vec<i32> {
+    let (first, free) = (3 + sockets as i32, 3 + (sockets + streams) as i32);
+    let all = |cursor: &mut Cursor| {
+        let mut fds = Vec::new();
+        while let Some(word) = cursor.take() {
+            let fd = value::number(&word, 0, LAST_FD)?;
+            if fd < 3 {
+                return Err(Wrong::new(format!("{fd} is a standard fd, which it has anyway")));
+            } else if fd < first {
+                let message = format!("{fd} is one of its `sockets`, which are 3 to {}", first - 1);
+                return Err(Wrong::new(message));
+            } else if fd < free {
+                let message = format!("{fd} is one of its `streams`, {first} to {}", free - 1);
+                return Err(Wrong::new(message));
+            } else if fds.contains(&fd) {
+                return Err(Wrong::new(format!("{fd} stands here twice")));
+            }
+            fds.push(fd);
+        }
+        if fds.is_empty() { Err(Wrong::new("the numbers are missing")) } else { Ok(fds) }
+    };
+    v.read("pass-fds", all).unwrap_or_default()
 }
 
 fn inherit(cursor: &mut Cursor) -> Result<Inherit, Wrong> {

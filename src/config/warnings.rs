@@ -4,7 +4,7 @@ use super::diagnostic::Report;
 use super::lines::{Section, Spot};
 use super::value::print_duration;
 use super::world::{Directory, World};
-use crate::plan::{Delay, Flapping, GiveUp, Plan, Rules, Service, Target};
+use crate::plan::{Delay, Flapping, GiveUp, Listen, Plan, Probe, Rules, Service, Target};
 use crate::time::Duration;
 
 /// What `shutdown-timeout` is if nothing is said, outside of a container. Inside it is 9s, but a ladder's usual
@@ -41,6 +41,49 @@ pub(super) fn look(
                 report.hint("`transcript inherit` hands lar's own fd to the service");
             }
         }
+    }
+}
+
+/// What is odd about sockets. `sections` are those of the services, `others` those of the sockets, in their order.
+pub(super) fn sockets(
+    plan: &Plan,
+    sections: &[&Section],
+    others: &[&Section],
+    report: &mut Report,
+) {
+    for (socket, section) in plan.sockets.iter().zip(others) {
+        if !plan.services.iter().any(|service| service.sockets.contains(&socket.name)) {
+            report.warn(
+                &section.spot,
+                format!("no service has `{}` among its `sockets`", socket.name),
+            );
+        }
+    }
+    for (service, section) in plan.services.iter().zip(sections) {
+        let its = || plan.sockets.iter().filter(|it| service.sockets.contains(&it.name));
+        let asked = service.processes.first().and_then(|process| process.ready.as_ref());
+        let Some(socket) = asked.and_then(|probe| its().find(|it| answers(&it.listen, probe)))
+        else {
+            continue;
+        };
+        let name = &socket.name;
+        report.warn(
+            &spot(section, "ready"),
+            format!("lar itself listens on `{name}`, so this is always answered with yes"),
+        );
+        report.hint("`ready notify` asks the program");
+    }
+}
+
+/// Whether a probe would reach what lar listens on.
+fn answers(listen: &Listen, probe: &Probe) -> bool {
+    match (listen, probe) {
+        (Listen::Tcp(address), Probe::Tcp(asked)) => {
+            let all = format!(":{}", address.port);
+            asked == &address.to_string() || address.ip.is_none() && asked.ends_with(&all)
+        }
+        (Listen::Unix(path), Probe::Unix(asked)) => path == asked,
+        _ => false,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Setup {
     pub spawn: Spawn,
     /// Which of lar's variables it gets.
     pub inherit: Inherit,
+    /// Fds that lar was given and that it finds under the same numbers.
+    pub pass_fds: Vec<i32>,
     /// Its session and terminal.
     pub session: Session,
 }
@@ -40,6 +42,7 @@ impl Default for Setup {
             capabilities: None,
             spawn: Spawn::Vfork,
             inherit: Inherit::All,
+            pass_fds: Vec::new(),
             session: Session::Own,
         }
     }

@@ -12,17 +12,19 @@ use mio::{Interest, Poll};
 use super::edit::Edits;
 use super::hooks;
 use super::signals::Single;
+use super::sockets::{Closed, Sockets, fds};
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
 use crate::exit::{Errno, Pid};
 use crate::input::Input;
-use crate::output::Output;
+use crate::output::{Output, StreamId};
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
 use crate::supervisor::journal::Journal;
 use crate::supervisor::{Event, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
+use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, reap, signals};
@@ -37,8 +39,12 @@ pub enum StartError {
     Io(&'static str, std::io::Error),
     /// Another manager has the control socket.
     Socket(BindError),
+    /// A socket for services can't be opened.
+    Listener(Closed),
     /// An instance's program can't be prepared.
     Image(String, Errno),
+    /// The same, for another reason.
+    Instance(String, String),
 }
 
 impl fmt::Display for StartError {
@@ -47,6 +53,8 @@ impl fmt::Display for StartError {
             StartError::Kernel(what, errno) => write!(f, "{what}: {errno}; nothing was started"),
             StartError::Io(what, error) => write!(f, "{what}: {error}; nothing was started"),
             StartError::Socket(error) => write!(f, "{error}; nothing was started"),
+            StartError::Listener(closed) => write!(f, "{closed}; nothing was started"),
+            StartError::Instance(label, why) => write!(f, "{label}: {why}; nothing was started"),
             StartError::Image(label, errno) => {
                 write!(f, "{label}: can't be prepared: {errno}; nothing was started")
             }
@@ -61,31 +69,29 @@ impl Loop {
         let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let single = Single::new(&plan, given.terminal.is_some(), inherited);
+        let (program, services) = share_out(&plan, inherited);
+        let single = Single::new(&plan, given.terminal.is_some(), program);
         signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
-        let options = plan.settings.single.as_ref();
-        adopt_orphans(options.map_or(Leftovers::Adopt, |single| single.leftovers));
+        adopt_orphans(&plan);
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
-        let signals =
-            take_signals(options).map_err(|errno| StartError::Kernel("signalfd", errno))?;
-        watch(&poll, signals.as_raw_fd(), Source::Signals)?;
+        let signals = take_signals(&plan, &poll)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let output = capture(&plan, &poll, foreground, started)?;
+        let sockets = Sockets::open(&plan.sockets, services).map_err(StartError::Listener)?;
+        let (output, pipes) = capture(&plan, &poll, foreground, started)?;
         let input = feed(&plan, &poll)?;
-        let (listeners, listener_of) = listen(&plan, &poll)?;
         let null = empty_input()?;
-        let images =
-            paint(&plan, &given, (&output, &input), &listeners, &listener_of, null.as_raw_fd())?;
+        let ears = listen(&plan, &poll)?;
+        let images = paint(&plan, &given, (&output, &input), &sockets, &ears, null.as_raw_fd())?;
+        let (listeners, listener_of) = ears;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let pid = Pid(std::process::id() as i32);
         let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
         let instances = plan.instances();
-        let pipes: Vec<_> = output.sources().map(|(_, fd)| Some((fd, true))).collect();
         let level = plan.event_log.level;
         let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
-        let this = Loop {
+        let mut this = Loop {
             inbox: inbox(instances),
             journal: Journal::new(&supervisor),
             hooks,
@@ -102,6 +108,7 @@ impl Loop {
             loud: ReadyList::new(listeners.len()),
             listeners,
             listener_of,
+            sockets,
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
@@ -126,20 +133,34 @@ impl Loop {
             pid_file,
             pid,
         };
+        this.remap_sockets();
         Ok((this, startup))
     }
 }
 
-/// Where signals to lar are read from.
-fn take_signals(options: Option<&plan::Single>) -> Result<SignalFd, Errno> {
-    match options.is_some_and(|single| single.faults) {
-        true => SignalFd::with_faults(),
-        false => SignalFd::new(),
+/// Of the fds that lar was given, those for the program of single-program mode, and those for services.
+fn share_out(plan: &Plan, inherited: Vec<OwnedFd>) -> (Vec<OwnedFd>, Vec<OwnedFd>) {
+    match plan.settings.single {
+        Some(_) => (inherited, Vec::new()),
+        None => (Vec::new(), inherited),
     }
 }
 
+/// Where signals to lar are read from.
+fn take_signals(plan: &Plan, poll: &Poll) -> Result<SignalFd, StartError> {
+    let signals = match plan.settings.single.as_ref().is_some_and(|single| single.faults) {
+        true => SignalFd::with_faults(),
+        false => SignalFd::new(),
+    };
+    let signals = signals.map_err(|errno| StartError::Kernel("signalfd", errno))?;
+    watch(poll, signals.as_raw_fd(), Source::Signals)?;
+    Ok(signals)
+}
+
 /// Whoever's parent ends becomes ours, as PID 1 has it anyway; unless that is not wanted.
-fn adopt_orphans(leftovers: Leftovers) {
+fn adopt_orphans(plan: &Plan) {
+    let options = plan.settings.single.as_ref();
+    let leftovers = options.map_or(Leftovers::Adopt, |single| single.leftovers);
     if leftovers == Leftovers::Adopt
         && !boot::is_pid1()
         && let Err(errno) = reap::become_subreaper()
@@ -165,11 +186,20 @@ fn inbox(instances: usize) -> VecDeque<Event> {
 }
 
 /// The pipes from services, watched.
-fn capture(plan: &Plan, poll: &Poll, foreground: bool, now: Instant) -> Result<Output, StartError> {
+fn capture(
+    plan: &Plan,
+    poll: &Poll,
+    foreground: bool,
+    now: Instant,
+) -> Result<(Output, Vec<Option<(RawFd, bool)>>), StartError> {
     let (output, warnings) = Output::new(plan, foreground, now);
     warnings.iter().for_each(|warning| warn!("{warning}"));
-    output.sources().try_for_each(|(id, fd)| watch(poll, fd, Source::Output(id.0)))?;
-    Ok(output)
+    let one = |(stream, fd): (StreamId, RawFd)| {
+        watch(poll, fd, Source::Output(stream.0))?;
+        Ok(Some((fd, true)))
+    };
+    let pipes = output.sources().map(one).collect::<Result<_, StartError>>()?;
+    Ok((output, pipes))
 }
 
 /// The ways into services, watched.
@@ -227,8 +257,8 @@ fn paint(
     plan: &Plan,
     given: &Rc<Given>,
     (output, input): (&Output, &Input),
-    listeners: &[Option<(InstanceId, notify::Listener)>],
-    listener_of: &[Option<u32>],
+    sockets: &Sockets,
+    (listeners, listener_of): &Listeners,
     null: RawFd,
 ) -> Result<Vec<Option<Images>>, StartError> {
     let mut images = Vec::with_capacity(plan.instances());
@@ -239,8 +269,19 @@ fn paint(
             let (stdio, streams) = (output.stdio(instance), input.streams(instance));
             let settings = &plan.settings;
             let (run, listener, streams) = (false, address, &streams[..]);
-            let sitter =
-                Sitter { settings, service, number, run, process, listener, stdio, streams };
+            let fail = |why| StartError::Instance(service.label(number).to_string(), why);
+            let sockets = sockets.of(service).map_err(fail)?;
+            let sitter = Sitter {
+                settings,
+                service,
+                number,
+                run,
+                process,
+                listener,
+                stdio,
+                streams,
+                sockets,
+            };
             let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             images.push(Some(painted.map_err(fail)?));
@@ -261,12 +302,16 @@ pub(super) struct Sitter<'a> {
     pub(super) listener: Option<&'a notify::Listener>,
     /// Its standard output and standard error.
     pub(super) stdio: (RawFd, RawFd),
+    /// What it listens on.
+    pub(super) sockets: Vec<Rc<Listener>>,
     /// Its ends of its streams.
     pub(super) streams: &'a [RawFd],
 }
 
-/// The first fd after the standard ones.
-const FIRST_FD: RawFd = 3;
+/// The first fd of its streams: after the standard ones and its sockets.
+fn first_stream(service: &Service) -> RawFd {
+    3 + service.sockets.len() as RawFd
+}
 
 /// The images of one instance.
 pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
@@ -282,10 +327,12 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     if let Some(single) = &settings.single {
         recipe.argv = single.argv.iter().map(Vec::as_slice).collect();
     }
-    recipe.fds = streams.iter().copied().zip(FIRST_FD..).collect();
+    recipe.fds = fds(&sitter.sockets, &service.setup.pass_fds);
+    recipe.fds.extend(streams.iter().copied().zip(first_stream(service)..));
+    recipe.listens = &service.sockets;
     let main = Image::new(given, &recipe)?;
-    // Who only asks has nothing to say.
-    (recipe.extra, recipe.fds) = (&asking, Vec::new());
+    // Who only asks has nothing to say, and nothing to accept.
+    (recipe.extra, recipe.fds, recipe.listens) = (&asking, Vec::new(), &[]);
     let probe = match &process.ready {
         Some(Probe::Command(argv)) => {
             (recipe.argv, recipe.executable) = (words(argv), None);
@@ -294,7 +341,7 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
         }
         Some(Probe::Tcp(_) | Probe::Unix(_) | Probe::Notify) | None => None,
     };
-    Ok(Images { main, probe })
+    Ok(Images { main, probe, _listeners: sitter.sockets.clone() })
 }
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.
@@ -327,7 +374,7 @@ fn extra(sitter: &Sitter) -> Vec<(String, String)> {
         }
     }
     let streams = &service.input.streams;
-    for (stream, fd) in streams.iter().zip(FIRST_FD..) {
+    for (stream, fd) in streams.iter().zip(first_stream(service)..) {
         extra.push((plan::input::variable(stream), fd.to_string()));
     }
     if !streams.is_empty() {

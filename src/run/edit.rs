@@ -146,10 +146,13 @@ impl Loop {
 
     /// Does what the core asks for after an edit.
     pub(super) fn finish_edit(&mut self) {
+        self.remap_sockets();
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
         self.discard_kits();
+        self.digest();
+        self.watch_all_sockets();
         self.digest();
     }
 
@@ -179,6 +182,7 @@ impl Loop {
     /// Everything that an instance will need. What it has already, and can keep, is not made anew.
     pub(super) fn prepare(&mut self, wanted: Wanted) -> Result<Kit, String> {
         let Wanted { service, number, run, process, instance } = wanted;
+        let sockets = self.sockets.of(service)?;
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
         let furniture = if keeps { None } else { Some(self.furnish(wanted)?) };
         let ear = match self.ear(service, process, instance) {
@@ -215,7 +219,8 @@ impl Loop {
         let listener = listener.map(|(_, listener)| listener);
         let settings = self.supervisor.settings();
         let streams = &streams[..];
-        let sitter = Sitter { settings, service, number, run, process, listener, stdio, streams };
+        let sitter =
+            Sitter { settings, service, number, run, process, listener, stdio, streams, sockets };
         match image(&self.given, &sitter, self.null.as_raw_fd()) {
             Ok(images) => {
                 let service = service.name.clone();
@@ -396,6 +401,7 @@ impl Loop {
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
+        self.drop_extra_sockets();
         self.record(instance, News::Removed);
         if departure.standing == Standing::Regular {
             info!("{}: removed", departure.label);

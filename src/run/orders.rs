@@ -140,12 +140,11 @@ impl Loop {
         if self.supervisor.settings().runner.is_some() {
             return Err(refused("a <runner> is what it was started as"));
         }
-        let plan = self.read_source(None)?;
+        let mut plan = self.read_source(None)?;
         let mut lines = Vec::new();
         let mut revision = Revision::default();
-        let name_of = |id: ServiceId| plan.service(id).name.clone();
         for service in &plan.services {
-            revision.fates.push(self.fate(service, &name_of, &mut lines)?);
+            revision.fates.push(self.fate(service, &plan, &mut lines)?);
         }
         for id in self.supervisor.services() {
             let name = self.supervisor.service(id).name.to_ascii_lowercase();
@@ -163,21 +162,38 @@ impl Loop {
         }
         self.compare_settings(&plan, &mut lines);
         let hooks = self.compare_hooks(&plan, &mut lines);
+        self.sockets.compare(&plan, &mut lines);
         if lines.is_empty() {
             lines.push("nothing has changed".into());
         }
         if dry_run {
             return Ok(lines);
         }
-        let images = hooks.then(|| hooks::images(&self.given, plan.hooks, self.null.as_raw_fd()));
+        let rules = std::mem::take(&mut plan.hooks);
+        let images = hooks.then(|| hooks::images(&self.given, rules, self.null.as_raw_fd()));
         let images = images.transpose().map_err(|(hook, errno)| {
             (Code::Failed, format!("{hook}: can't be prepared: {errno}; nothing was changed"))
         })?;
         let level = plan.event_log.level;
         let in_file: BTreeSet<String> =
             plan.services.iter().map(|service| service.name.to_ascii_lowercase()).collect();
+        let added = |name: &str| {
+            let its =
+                |id: ServiceId| self.supervisor.service(id).sockets.iter().any(|it| it == name);
+            self.supervisor.services().any(its)
+        };
+        let needed: BTreeSet<String> =
+            self.sockets.plans().map(|it| it.name.clone()).filter(|name| added(name)).collect();
+        let former = self.change_sockets(&plan, &|name| needed.contains(name));
+        let former = former.map_err(|why| (Code::Failed, why))?;
         revision.settings = Some(Box::new(plan.settings));
-        self.revise(revision, ticket).map_err(|why| (Code::Failed, why))?;
+        match self.revise(revision, ticket) {
+            Ok(()) => self.keep_sockets(former),
+            Err(why) => {
+                self.restore_sockets(former);
+                return Err((Code::Failed, why));
+            }
+        }
         if let Some(images) = images {
             self.hooks.replace(images);
         }
@@ -194,9 +210,10 @@ impl Loop {
     fn fate(
         &self,
         service: &Service,
-        name_of: &dyn Fn(ServiceId) -> String,
+        plan: &Plan,
         lines: &mut Vec<String>,
     ) -> Result<Fate, Refusal> {
+        let name_of = |id: ServiceId| plan.service(id).name.clone();
         let name = &service.name;
         let Some(id) = self.supervisor.find(name) else {
             lines.push(format!("{name}: added"));
@@ -207,9 +224,13 @@ impl Loop {
         }
         let named = |id| self.supervisor.service(id).name.clone();
         let old = print::lines(self.supervisor.service(id), &named);
-        let changes = differences(Kind::Service, &old, &print::lines(service, name_of));
+        let changes = differences(Kind::Service, &old, &print::lines(service, &name_of));
         lines.extend(changes.iter().map(|change| format!("{name}: {change}")));
         let mut restart = changes.iter().any(|change| change.needs == Needs::Restart);
+        if let Some(socket) = self.sockets.moved(service, plan).filter(|_| !restart) {
+            lines.push(format!("{name}: socket {socket} is another one (restart)"));
+            restart = true;
+        }
         // What `%i` stands in may be the same for the first instance and not for the others.
         for instance in self.supervisor.instances_of(id).filter(|_| !restart) {
             let number = self.supervisor.instance(instance).number;
@@ -278,6 +299,7 @@ impl Loop {
         let mut service = plan.find(name).map(|id| plan.service(id)).ok_or_else(none)?.clone();
         let ids: Vec<ServiceId> = self.supervisor.services().collect();
         service.order = self.translated(&service.order, &plan, &ids)?;
+        self.add_sockets(&service, &plan).map_err(refused)?;
         let source = self.source.as_ref().filter(|_| save);
         let saved = source.map(|source| source.save(name, text)).transpose();
         let saved = saved.map_err(|why| (Code::Failed, why))?;

@@ -154,6 +154,7 @@ impl Loop {
             | Phase::Exited => info!("{line}"),
         }
         self.record(change.instance, News::Changed(*change));
+        self.watch_sockets_of(change.instance);
     }
 
     /// Notes what has happened, for those who ask or listen.

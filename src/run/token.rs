@@ -21,6 +21,8 @@ pub enum Source {
     Notify(u32),
     /// lar's end of what a service is sent through; the channel's number.
     Channel(u32),
+    /// A socket at which somebody may wait for a service that is down; its place in the table.
+    Demand(u32),
 }
 
 /// The first of the control server's tokens.
@@ -39,6 +41,7 @@ impl Source {
             Source::Probe(index) => (2, index),
             Source::Notify(index) => (3, index),
             Source::Channel(index) => (4, index),
+            Source::Demand(index) => (5, index),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -52,6 +55,7 @@ impl Source {
             2 => Source::Probe(index),
             3 => Source::Notify(index),
             4 => Source::Channel(index),
+            5 => Source::Demand(index),
             _ => Source::Signals,
         }
     }
@@ -64,9 +68,10 @@ mod tests {
     #[test]
     fn every_source_is_found_again_by_its_token() {
         for index in [0, 1, 2, 31, 32, 33, 10_000, u32::MAX / 8] {
-            let [output, probe] = [Source::Output(index), Source::Probe(index)];
-            let [notify, channel] = [Source::Notify(index), Source::Channel(index)];
-            for source in [output, probe, notify, channel, Source::Signals, Source::Control] {
+            let own =
+                [Source::Output, Source::Probe, Source::Notify, Source::Channel, Source::Demand];
+            let sources = own.into_iter().map(|kind| kind(index));
+            for source in sources.chain([Source::Signals, Source::Control]) {
                 assert_eq!(Source::of(source.token()), source);
             }
         }

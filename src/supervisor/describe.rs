@@ -33,6 +33,13 @@ impl Supervisor {
     }
 }
 
+impl Why<'_> {
+    fn sockets(&self) -> &[String] {
+        // Of somebody who is no more, nothing is known.
+        self.instance.map_or(&[], |id| &self.supervisor.service_of(id).sockets)
+    }
+}
+
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { instance, from, to, cause, pid, next, .. } = *self.change;
@@ -70,6 +77,17 @@ impl fmt::Display for Why<'_> {
                 Verb::Roll => f.write_str("a rolling restart was ordered"),
                 Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
                 Verb::Once => f.write_str("one run was ordered"),
+            },
+            Cause::Awaits => {
+                f.write_str("waits for a connection on ")?;
+                for (at, name) in self.sockets().iter().enumerate() {
+                    write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Cause::Connection(at) => match self.sockets().get(usize::from(at)) {
+                Some(name) => write!(f, "a connection on {name}"),
+                None => f.write_str("a connection"), // it has other sockets since
             },
             Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
             Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),

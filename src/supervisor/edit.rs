@@ -85,17 +85,20 @@ impl Supervisor {
         for &(id, count) in &counts {
             self.have_fewer(now, id, count, Which::Highest, ticket);
         }
-        // Who depends on somebody sees first that this one goes down.
+        // Who depends on somebody sees first that this one goes down, or is only on its way now.
         changed.sort_by_key(|(id, _, _)| self.rank(*id));
-        for &(id, _, restart) in &changed {
-            if restart {
-                self.restart_all(now, id, ticket);
+        for (id, old, restart) in &changed {
+            if old.start != self.service(*id).start {
+                self.follow_start(now, *id, ticket);
             }
-            for &(_, count) in counts.iter().filter(|(other, _)| *other == id) {
-                self.have_more(now, id, count, ticket);
+            if *restart {
+                self.restart_all(now, *id, ticket);
+            }
+            for &(_, count) in counts.iter().filter(|(other, _)| other == id) {
+                self.have_more(now, *id, count, ticket);
             }
         }
-        let boots = |id: &ServiceId| self.service(*id).start == Start::Boot;
+        let boots = |id: &ServiceId| self.service(*id).start != Start::Manual;
         let boots: Vec<ServiceId> = fresh.into_iter().filter(boots).collect();
         self.start_all(now, &boots);
         for (id, _, _) in changed {
@@ -312,8 +315,15 @@ impl Supervisor {
         let wanted = |id: &InstanceId| self.roster.slots[id.index()].wanted_up;
         let up = staying.is_empty() || staying.iter().any(wanted);
         if more > 0 {
+            let lazy = self.is_lazy(id);
             for instance in self.grow(now, id, more, ticket).into_iter().filter(|_| up) {
-                self.start(now, instance, Cause::Operator(Verb::Scale));
+                match lazy {
+                    true => {
+                        self.want(instance, true);
+                        self.arm(now, instance);
+                    }
+                    false => self.start(now, instance, Cause::Operator(Verb::Scale)),
+                }
             }
         }
     }

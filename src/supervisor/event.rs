@@ -98,6 +98,14 @@ pub enum Event {
         /// Who is waiting for it.
         ticket: Ticket,
     },
+    /// Somebody connects to a socket of this service, or was waiting when it was looked at. Starts who is to be
+    /// started by that.
+    Connection {
+        /// Whose.
+        service: ServiceId,
+        /// Which of its sockets, counted from 0.
+        socket: u16,
+    },
     /// A signal for the program of single-program mode.
     Forward {
         /// Whose.
@@ -126,6 +134,7 @@ impl Event {
             | Event::Tick
             | Event::Exited { .. }
             | Event::ExecFailed { .. }
+            | Event::Connection { .. }
             | Event::Shutdown => None,
         }
     }
@@ -233,7 +242,7 @@ pub enum SignalTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
-    /// Down, and wanted down.
+    /// Down, and wanted down; or down until somebody connects.
     Stopped,
     /// Wanted up; a dependency is not ready.
     Waiting,
@@ -336,6 +345,10 @@ pub enum Cause {
     Boot,
     /// An operator said so.
     Operator(Verb),
+    /// It is down until somebody connects to one of its sockets.
+    Awaits,
+    /// Somebody connects to this socket of its, counted from 0.
+    Connection(u16),
     /// Another service needs it.
     NeededBy(ServiceId),
     /// This dependency is not ready yet.

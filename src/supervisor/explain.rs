@@ -77,6 +77,7 @@ impl fmt::Display for Advice<'_> {
                 }
             }
             State::Stopped => write!(f, "`start {label}` starts it"),
+            State::Armed => write!(f, "the next connection starts it, and so does `start {label}`"),
             State::Spawning
             | State::Starting { .. }
             | State::Running { .. }

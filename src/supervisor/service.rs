@@ -27,6 +27,7 @@ impl Supervisor {
             }
             // Nobody asked for it: it is not taken on. It will be reaped as an orphan.
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Starting { .. }
             | State::Running { .. }
@@ -78,6 +79,7 @@ impl Supervisor {
                 self.go_on(now, id, not_at_once(now, then), cause);
             }
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Starting { .. }
             | State::Running { .. }
@@ -121,6 +123,7 @@ impl Supervisor {
             }
             // The pid table knows only processes of the three states above.
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Clearing { .. }
@@ -161,6 +164,7 @@ impl Supervisor {
                 self.go_on(now, id, then, self.roster.slots[id.index()].cause)
             }
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Starting { .. }
@@ -183,6 +187,7 @@ impl Supervisor {
             // Ready on its way down, said again, or not asked for.
             State::Starting { .. }
             | State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Running { .. }
@@ -210,6 +215,7 @@ impl Supervisor {
             // An answer to a question that was taken back.
             State::Starting { .. }
             | State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Running { .. }
@@ -274,6 +280,7 @@ impl Supervisor {
             }
             State::Starting { asking: Asking::Listening, .. }
             | State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Exited { .. }
@@ -319,7 +326,7 @@ impl Supervisor {
                 self.roster.slots[id.index()].history.clear();
                 self.start_when_free(now, id, cause);
             }
-            State::Waiting => self.start_when_free(now, id, cause),
+            State::Armed | State::Waiting => self.start_when_free(now, id, cause),
             State::Exited { .. } if self.is_up(id) => {} // a one-shot that did its work
             State::Exited { .. } => {
                 self.roster.slots[id.index()].history.clear();
@@ -351,7 +358,8 @@ impl Supervisor {
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
             State::Spawning => {} // `spawned` will see to it
-            State::Waiting
+            State::Armed
+            | State::Waiting
             | State::Backoff { .. }
             | State::Cooldown { .. }
             | State::Exited { .. }
@@ -388,7 +396,9 @@ impl Supervisor {
                 self.roster.slots[id.index()].history.clear();
                 self.go_down_because(id, Reason::Asked);
             }
+            State::Armed if verb == Verb::Apply => {} // the next connection starts what is new
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Stopping { .. }
@@ -413,6 +423,7 @@ impl Supervisor {
             }
             State::Clearing { then: Then::Stop | Then::Start | Then::Leave(_), .. }
             | State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Starting { .. }
@@ -462,6 +473,7 @@ impl Supervisor {
                 }
             }
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Clearing { .. }

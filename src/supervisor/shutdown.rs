@@ -121,6 +121,9 @@ impl Supervisor {
             return self.judge_rest();
         }
         let service = self.service(slot.service);
+        if self.is_rearmed(id) {
+            return; // at rest for this moment only
+        }
         // What was stopped may be started again; only zdaemon's manager has nothing else to stay for.
         if slot.state == State::Stopped && !self.ends_when_stopped() {
             return;
@@ -237,7 +240,7 @@ impl Supervisor {
                 continue;
             }
             match self.roster.slots[id.index()].state {
-                State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
+                State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
                 }
                 State::Starting { .. } | State::Running { .. } => {

@@ -11,6 +11,8 @@ use crate::time::Instant;
 pub enum State {
     /// Down.
     Stopped,
+    /// Wanted up as soon as somebody connects: down until then.
+    Armed,
     /// Wanted up; a dependency is not ready.
     Waiting,
     /// A spawn was asked for and is not answered yet.
@@ -117,6 +119,7 @@ pub enum Then {
 #[repr(u8)]
 pub enum StateKind {
     Stopped,
+    Armed,
     Waiting,
     Spawning,
     Starting,
@@ -139,6 +142,7 @@ impl State {
     pub fn kind(&self) -> StateKind {
         match self {
             State::Stopped => StateKind::Stopped,
+            State::Armed => StateKind::Armed,
             State::Waiting => StateKind::Waiting,
             State::Spawning => StateKind::Spawning,
             State::Starting { .. } => StateKind::Starting,
@@ -155,7 +159,7 @@ impl State {
     /// The word that people are shown.
     pub fn phase(&self) -> Phase {
         match self {
-            State::Stopped => Phase::Stopped,
+            State::Stopped | State::Armed => Phase::Stopped,
             State::Waiting => Phase::Waiting,
             State::Spawning | State::Starting { .. } => Phase::Starting,
             State::Running { .. } => Phase::Running,
@@ -180,6 +184,7 @@ impl State {
             | State::Backoff { until }
             | State::Cooldown { until } => Some(until),
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Running { .. }
@@ -195,6 +200,7 @@ impl State {
             | State::Running { pid, spawned }
             | State::Stopping { pid, spawned, .. } => Some((pid, spawned)),
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Spawning
             | State::Clearing { .. }
@@ -214,6 +220,7 @@ impl State {
             | State::Stopping { .. }
             | State::Clearing { .. } => true,
             State::Stopped
+            | State::Armed
             | State::Waiting
             | State::Backoff { .. }
             | State::Cooldown { .. }

@@ -14,13 +14,13 @@ use crate::time::{Duration, Instant};
 
 impl Supervisor {
     /// Everything that starts at boot is wanted up, then started in order: an `after` must see what is
-    /// wanted before anything runs.
+    /// wanted before anything runs. Who starts with a connection is armed.
     pub(super) fn boot(&mut self, now: Instant) {
         for id in self.instances() {
             self.roster.slots[id.index()].since = now;
         }
         for service in self.services() {
-            if self.service(service).start == Start::Boot {
+            if self.service(service).start != Start::Manual {
                 for id in self.instances_of(service) {
                     self.want(id, true);
                 }
@@ -46,13 +46,17 @@ impl Supervisor {
     }
 
     /// Starts the services on the list, and before them what they require and want. The list grows while it
-    /// is walked; it is no recursion because nobody bounds how deep a graph is.
+    /// is walked; it is no recursion because nobody bounds how deep a graph is. Who starts with a connection needs
+    /// nothing before that.
     pub(super) fn start_pulled(&mut self, now: Instant, cause: Cause) {
         let roots = self.pulling.len();
         let mut at = 0;
         while at < self.pulling.len() {
             let service = self.pulling[at];
-            for next in 0..self.roster.groups[service.index()].links.pulled.len() {
+            let lazy = cause != Cause::NeededBy(service) && self.is_lazy(service);
+            let group = &self.roster.groups[service.index()];
+            let needs = if lazy || group.leaving { 0 } else { group.links.pulled.len() };
+            for next in 0..needs {
                 let dependency = self.roster.groups[service.index()].links.pulled[next];
                 let lacking = |id: InstanceId| {
                     let slot = &self.roster.slots[id.index()];
@@ -73,10 +77,15 @@ impl Supervisor {
         list.sort_unstable_by_key(|&service| self.roster.groups[service.index()].links.rank);
         for service in list.drain(..) {
             self.roster.groups[service.index()].pulled = false;
-            for id in self.instances_of(service) {
-                // `pull`'s root is started by its caller, and only the instance that was asked for.
-                if self.roster.slots[id.index()].wanted_up && cause != Cause::NeededBy(service) {
-                    self.start_alone(now, id, cause);
+            // `pull`'s root is started by its caller, and only the instance that was asked for.
+            let root = cause == Cause::NeededBy(service);
+            let lazy = self.is_lazy(service);
+            for id in self.instances_of(service).filter(|_| !root) {
+                let slot = &self.roster.slots[id.index()];
+                match slot.wanted_up {
+                    true if lazy || slot.state == State::Armed => self.arm(now, id),
+                    true => self.start_alone(now, id, cause),
+                    false => {}
                 }
             }
         }
@@ -234,10 +243,7 @@ impl Supervisor {
 
     /// Asks for its process, unless that would be too soon after the last one (`spawn-rate`).
     fn launch(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        let gap = match self.settings.spawn_rate {
-            Some(rate) => Duration::from_secs(1) / rate.max(1),
-            None => Duration::ZERO,
-        };
+        let gap = self.gap_before(cause);
         let soonest = self.roster.slots[id.index()].last_spawn.map(|last| last + gap);
         match soonest {
             Some(until) if until > now => self.enter(now, id, State::Backoff { until }, cause),
@@ -284,7 +290,10 @@ impl Supervisor {
             Then::Start => self.start_when_free(now, id, cause),
             Then::Backoff(until) => self.enter(now, id, State::Backoff { until }, cause),
             Then::Cooldown(until) => self.enter(now, id, State::Cooldown { until }, cause),
-            Then::Leave(status) => self.enter(now, id, State::Exited { status }, cause),
+            Then::Leave(status) => {
+                self.enter(now, id, State::Exited { status }, cause);
+                self.after_leaving(now, id);
+            }
             Then::GiveUp => self.enter(now, id, State::Failed, cause),
         }
     }

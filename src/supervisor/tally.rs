@@ -16,6 +16,8 @@ pub struct Tally {
     pub hopeless: u32,
     /// Dead, with a next try to come.
     pub resting: u32,
+    /// To be started by a connection.
+    pub armed: u32,
 }
 
 /// The answers that others wait for.
@@ -36,7 +38,8 @@ impl Tally {
     pub fn of(kind: Kind, wanted: bool, state: &State) -> Tally {
         let done = satisfied_by(kind, state);
         let hopeless = matches!(state, State::Exited { .. } | State::Failed) && !done;
-        let up = matches!(state, State::Running { .. }) || done;
+        // Who would be started by a connection may be connected to.
+        let up = matches!(state, State::Running { .. } | State::Armed) || done;
         let resting = matches!(state, State::Backoff { .. } | State::Cooldown { .. });
         Tally {
             wanted: wanted.into(),
@@ -44,6 +47,7 @@ impl Tally {
             busy: state.busy().into(),
             hopeless: hopeless.into(),
             resting: resting.into(),
+            armed: matches!(state, State::Armed).into(),
         }
     }
 
@@ -59,6 +63,13 @@ impl Tally {
         self.busy = self.busy - old.busy + new.busy;
         self.hopeless = self.hopeless - old.hopeless + new.hopeless;
         self.resting = self.resting - old.resting + new.resting;
+        self.armed = self.armed - old.armed + new.armed;
+    }
+
+    /// Whether a connection is to be looked for: all that are not down for good would be started by it. While one is
+    /// up or on its way, whoever connects is left to that one.
+    pub fn awaits(&self) -> bool {
+        self.armed > 0 && self.armed + self.hopeless >= self.wanted
     }
 
     /// The answers that others wait for.

@@ -5,9 +5,10 @@
 //! place only, the spawn. Nothing here blocks on what a path turns out to be. Fds 0 to 2 are never
 //! owned by anything.
 
-use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
+
+use std::ffi::c_int;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
@@ -66,6 +67,30 @@ fn put(fd: RawFd, to: RawFd) {
 /// somebody owns.
 pub fn close_inherited() {
     close_range(3, c_int::MAX);
+}
+
+/// The same, but for the fds with these numbers, which it hands over, close-on-exec. The first one that lar was not
+/// given is the error.
+pub fn keep_inherited(numbers: &[RawFd]) -> Result<Vec<OwnedFd>, RawFd> {
+    let mut numbers: Vec<RawFd> = numbers.iter().copied().filter(|&number| number >= 3).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    for &number in &numbers {
+        // SAFETY: F_SETFD takes a plain number and touches no memory; a closed fd is the answer EBADF.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+            return Err(number);
+        }
+    }
+    let mut from = 3;
+    for &number in &numbers {
+        if number > from {
+            close_range(from, number - 1);
+        }
+        from = number.saturating_add(1);
+    }
+    close_range(from, c_int::MAX);
+    // SAFETY: it is open, and nobody in this process has opened it: the caller has seen to that.
+    Ok(numbers.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect())
 }
 
 /// All fds from 3 up that lar was given, for single-program mode: its program is to find them (a shell's

@@ -1,6 +1,6 @@
 //! What is looked at when all that an event asks for has been seen.
 
-use lar::plan::{InstanceId, ServiceId, Standing};
+use lar::plan::{InstanceId, ServiceId, Standing, Start};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Phase};
 
@@ -19,7 +19,13 @@ impl Books {
                 assert!(!climb.cont, "CONT follows");
                 climb.fresh = false;
             }
-            assert_eq!(shadow.spawning, self.core.state_kind(id) == StateKind::Spawning);
+            let kind = self.core.state_kind(id);
+            assert_eq!(shadow.spawning, kind == StateKind::Spawning);
+            if kind == StateKind::Armed {
+                shadow.held = true; // until somebody connects
+                let service = self.core.instance(id).service;
+                assert_eq!(self.core.service(service).start, Start::OnDemand);
+            }
         }
         self.audit_beside();
         self.audit_stopped_runner();

@@ -96,20 +96,18 @@ pub struct Books {
     /// Whether a service was ever defined anew.
     redefined: bool,
     pub tickets: u64,
-    /// For each service, all that it pulls up, itself included.
-    closure: Vec<Vec<ServiceId>>,
 }
 
 impl Books {
     pub fn new(plan: Plan, seed: u64) -> Books {
         let core = Supervisor::new(plan.clone(), seed);
         let mut shadows = vec![Shadow::default(); plan.instances()];
-        let closure: Vec<Vec<ServiceId>> = plan.ids().map(|id| pulled_by(&core, id)).collect();
         let boots = |id: &ServiceId| plan.service(*id).start == Start::Boot;
-        let up: Vec<ServiceId> = plan.ids().filter(boots).collect();
+        let up: Vec<ServiceId> =
+            plan.ids().filter(boots).flat_map(|id| pulled_by(&core, id)).collect();
         for (at, shadow) in shadows.iter_mut().enumerate() {
             let service = core.instance(InstanceId(at as u32)).service;
-            shadow.held = !up.iter().any(|id| closure[id.index()].contains(&service));
+            shadow.held = !up.contains(&service);
         }
         Books {
             core,
@@ -125,7 +123,6 @@ impl Books {
             died: None,
             redefined: false,
             tickets: 0,
-            closure,
         }
     }
 
@@ -243,6 +240,7 @@ impl Books {
                 shadow.heard_ready |= ready;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
+            Event::Connection { service, .. } => self.note_connection(service),
             Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
             Event::Boot | Event::Tick | Event::Forward { .. } => {}
         }
@@ -284,22 +282,6 @@ impl Books {
         };
         if starts && !self.core.shutting_down() && !self.core.is_leaving(id) {
             self.note_start(id);
-        }
-    }
-
-    /// It may be spawned, and so may all that it pulls up.
-    fn note_start(&mut self, id: InstanceId) {
-        self.shadows[id.index()].held = false;
-        self.note_pull(self.core.instance(id).service);
-    }
-
-    /// All that a service pulls up may be spawned.
-    fn note_pull(&mut self, service: ServiceId) {
-        for at in 0..self.closure[service.index()].len() {
-            let pulled = self.closure[service.index()][at];
-            for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
-                self.shadows[other.index()].held = self.core.is_leaving(other);
-            }
         }
     }
 

@@ -2,10 +2,11 @@
 
 use lar::plan::{InstanceId, Process, ServiceId, Standing};
 use lar::supervisor::edit::{Revision, Which};
+use lar::supervisor::state::StateKind;
 use lar::supervisor::{Action, Event, Supervisor, Ticket};
 use lar::time::{Duration, Instant};
 
-use super::pulled::pulled_by;
+use super::pulled::{pulled_at_most, pulled_through};
 use super::{Books, Role, Shadow};
 
 impl Books {
@@ -56,6 +57,11 @@ impl Books {
         self.now = now;
         self.tickets += 1;
         let ended = self.core.shutting_down();
+        let places = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
+        let mut before = vec![Vec::new(); places];
+        for id in self.core.services() {
+            before[id.index()] = pulled_at_most(&self.core, id);
+        }
         change(&mut self.core, Ticket(self.tickets));
         self.actions.clear();
         while let Some(action) = self.core.poll_action() {
@@ -66,10 +72,7 @@ impl Books {
         if self.core.shutting_down() && !ended {
             self.shut_at = Some(now);
         }
-        self.note_edit(removed, ended);
-        for id in self.core.services() {
-            self.closure[id.index()] = pulled_by(&self.core, id);
-        }
+        self.note_edit(removed, ended, &before);
         for at in 0..self.actions.len() {
             self.audit(self.actions[at], Event::Tick, &mut None);
         }
@@ -77,27 +80,7 @@ impl Books {
     }
 
     /// Who came and who goes, and who may be spawned because of it.
-    fn note_edit(&mut self, removed: &[InstanceId], ended: bool) {
-        let services = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
-        self.closure.resize(services.max(self.closure.len()), Vec::new());
-        // What was pulled up on the way of somebody who is gone by now may be spawned, too.
-        let before = self.closure.clone();
-        for id in self.core.services() {
-            let mut list = pulled_by(&self.core, id);
-            let mut at = 0;
-            while at < list.len() {
-                let known = before[list[at].index()].iter().copied();
-                let here = self.core.services().any(|id| id == list[at]);
-                let now = if here { pulled_by(&self.core, list[at]) } else { Vec::new() };
-                for pulled in known.chain(now) {
-                    if !list.contains(&pulled) {
-                        list.push(pulled);
-                    }
-                }
-                at += 1;
-            }
-            self.closure[id.index()] = list;
-        }
+    fn note_edit(&mut self, removed: &[InstanceId], ended: bool, before: &[Vec<ServiceId>]) {
         for at in 0..self.actions.len() {
             if let Action::Created { instance } = self.actions[at] {
                 if self.shadows.len() <= instance.index() {
@@ -109,7 +92,8 @@ impl Books {
                 let held = !beside;
                 self.shadows[instance.index()] = Shadow { held, beside, ..Shadow::default() };
                 if beside {
-                    self.note_pull(self.core.instance(instance).service);
+                    let service = self.core.instance(instance).service;
+                    self.note_pulled(instance, pulled_through(&self.core, before, service));
                 }
             }
             if let Action::Gone { instance } = self.actions[at] {
@@ -126,8 +110,11 @@ impl Books {
             if self.core.is_leaving(id) {
                 assert!(!instance.wanted_up, "who leaves is not wanted up");
                 self.shadows[id.index()].held = true;
+            } else if self.core.state_kind(id) == StateKind::Armed {
+                // Nothing but a connection, or an order, may start it.
             } else if instance.ticket.0 == self.tickets && (instance.wanted_up || ends) {
-                self.note_start(id);
+                let pulled = pulled_through(&self.core, before, instance.service);
+                self.note_pulled(id, pulled);
             }
         }
     }

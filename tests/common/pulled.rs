@@ -1,16 +1,86 @@
 //! What comes up with a service.
 
-use lar::plan::ServiceId;
+use lar::plan::{InstanceId, ServiceId, Start};
 use lar::supervisor::Supervisor;
+use lar::supervisor::state::StateKind;
 
-/// What starting `root` starts as well.
+use super::Books;
+
+impl Books {
+    /// Whoever waited for that may be spawned.
+    pub(super) fn note_connection(&mut self, service: ServiceId) {
+        let armed = |id: &InstanceId| self.core.state_kind(*id) == StateKind::Armed;
+        let armed: Vec<InstanceId> = self.core.instances_of(service).filter(armed).collect();
+        if !self.core.shutting_down() {
+            armed.into_iter().for_each(|id| self.note_start(id));
+        }
+    }
+
+    /// It may be spawned, and so may all that it pulls up.
+    pub(super) fn note_start(&mut self, id: InstanceId) {
+        let pulled = pulled_by(&self.core, self.core.instance(id).service);
+        self.note_pulled(id, pulled);
+    }
+
+    pub(super) fn note_pulled(&mut self, id: InstanceId, pulled: Vec<ServiceId>) {
+        self.shadows[id.index()].held = false;
+        let service = self.core.instance(id).service;
+        for pulled in pulled {
+            for other in self.core.instances_of(pulled).filter(|_| pulled != service) {
+                self.shadows[other.index()].held = self.core.is_leaving(other);
+            }
+        }
+    }
+}
+
+/// Whether a service is only armed when others need it: it starts on demand, and nothing of it is there.
+fn is_lazy(core: &Supervisor, id: ServiceId) -> bool {
+    let down = [StateKind::Stopped, StateKind::Armed, StateKind::Exited, StateKind::Failed];
+    core.service(id).start == Start::OnDemand
+        && core
+            .instances_of(id)
+            .all(|id| core.is_leaving(id) || down.contains(&core.state_kind(id)))
+}
+
+/// What starting `root` starts as well, as things stand.
 pub fn pulled_by(core: &Supervisor, root: ServiceId) -> Vec<ServiceId> {
+    walk(core, root, |id| is_lazy(core, id))
+}
+
+/// The same, of things that stood otherwise when it was started: whatever it may have started.
+pub fn pulled_at_most(core: &Supervisor, root: ServiceId) -> Vec<ServiceId> {
+    walk(core, root, |_| false)
+}
+
+/// The same, also on the way of somebody who is gone by now: `before` is what each pulled up before.
+pub fn pulled_through(
+    core: &Supervisor,
+    before: &[Vec<ServiceId>],
+    root: ServiceId,
+) -> Vec<ServiceId> {
+    let mut list = pulled_at_most(core, root);
+    let mut at = 0;
+    while at < list.len() {
+        let known = before.get(list[at].index()).into_iter().flatten().copied();
+        let here = core.services().any(|id| id == list[at]);
+        let now = if here { pulled_at_most(core, list[at]) } else { Vec::new() };
+        for pulled in known.chain(now) {
+            if !list.contains(&pulled) {
+                list.push(pulled);
+            }
+        }
+        at += 1;
+    }
+    list
+}
+
+fn walk(core: &Supervisor, root: ServiceId, ends: impl Fn(ServiceId) -> bool) -> Vec<ServiceId> {
     let mut list = vec![root];
     let mut at = 0;
     while at < list.len() {
         let order = &core.service(list[at]).order;
         for &next in order.requires.iter().chain(&order.wants) {
-            if !list.contains(&next) {
+            if !list.contains(&next) && !ends(next) {
                 list.push(next);
             }
         }

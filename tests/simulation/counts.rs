@@ -20,16 +20,17 @@ macro_rules! list {
 
 list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
     ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Roll Clear Kill Forward
-    Shutdown);
+    Connection Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged);
+    ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged Idle);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
     StateKind::Stopped,
+    StateKind::Armed,
     StateKind::Waiting,
     StateKind::Spawning,
     StateKind::Starting,
@@ -156,6 +157,7 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
             Verb::Kill(_) => (Kind::Kill, Some(instance)),
         },
         Event::Forward { instance, .. } => (Kind::Forward, Some(instance)),
+        Event::Connection { .. } => (Kind::Connection, None),
         Event::Shutdown => (Kind::Shutdown, None),
     }
 }

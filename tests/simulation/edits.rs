@@ -1,11 +1,13 @@
 //! Operators who add, remove, scale and redefine services while everything goes wrong.
 
 use lar::plan::{InstanceId, Process, Service, ServiceId, Settings};
+use lar::signal::Signal;
 use lar::supervisor::Cause;
 use lar::supervisor::edit::{Fate, Revision, Which};
+use lar::supervisor::{Event, Ticket, Verb};
 
 use crate::counts::Fault;
-use crate::random;
+use crate::random::{self, ENDING};
 use crate::world::{Happening, World};
 
 /// As many services and instances as a world has at most: its pids are few.
@@ -13,6 +15,35 @@ const SERVICES: usize = 8;
 const INSTANCES: usize = 24;
 
 impl World<'_> {
+    pub fn any_instance(&mut self) -> InstanceId {
+        InstanceId(self.random.below(self.books.shadows.len() as u64) as u32)
+    }
+
+    /// An operator does something.
+    pub fn operate(&mut self) {
+        if self.random.chance(12) {
+            return self.edit();
+        }
+        let instance = self.any_instance();
+        let single = self.books.core.settings().single.is_some();
+        if self.random.chance(if single { 50 } else { 4 }) {
+            let mild = [Signal::HUP, Signal::QUIT, Signal::WINCH];
+            let calm = !self.random.chance(10);
+            let signal = if calm { mild[self.random.below(3) as usize] } else { Signal::TERM };
+            // Sometimes it is rewritten on its way.
+            let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
+            return self.tell(Event::Forward { instance, received, signal });
+        }
+        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear, Verb::Roll];
+        let mut verb = self.random.pick(&verbs);
+        if self.random.chance(15) {
+            verb = Verb::Kill(self.random.pick(&ENDING));
+        }
+        self.books.tickets += 1;
+        let ticket = Ticket(self.books.tickets);
+        self.tell(Event::Order { instance, verb, ticket });
+    }
+
     /// Changes who there is. As in the loop, not before all that was asked for is answered.
     pub fn edit(&mut self) {
         let settings = self.books.core.settings();

@@ -3,6 +3,7 @@
 use lar::exit::ExitStatus;
 use lar::plan::{InstanceId, Kind, Restart, ServiceId, Standing};
 use lar::supervisor::Phase;
+use lar::supervisor::state::StateKind;
 use lar::time::Duration;
 
 use crate::world::{Happening, World};
@@ -12,7 +13,13 @@ impl World<'_> {
     pub fn find_peace(&mut self) {
         self.faults = false;
         self.coming.retain(|(_, what)| {
-            !matches!(what, Happening::Operator | Happening::Stray | Happening::Shutdown)
+            !matches!(
+                what,
+                Happening::Operator
+                    | Happening::Connection
+                    | Happening::Stray
+                    | Happening::Shutdown
+            )
         });
         for at in 0..self.children.len() {
             let child = &mut self.children[at];
@@ -64,7 +71,9 @@ impl World<'_> {
                 false
             }
             Phase::Running => instance.wanted_up,
-            Phase::Stopped => !instance.wanted_up,
+            Phase::Stopped => {
+                instance.wanted_up == (self.books.core.state_kind(id) == StateKind::Armed)
+            }
             Phase::Exited | Phase::Failed => true,
             Phase::Waiting => {
                 let order = &self.books.service(id).order;

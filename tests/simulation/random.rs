@@ -102,7 +102,13 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     Service {
         name: format!("s{at}"),
         kind: if oneshot { Kind::Oneshot } else { Kind::Simple },
-        start: if random.chance(85) { Start::Boot } else { Start::Manual },
+        start: match random.below(100) {
+            _ if single => Start::Boot,
+            0..70 => Start::Boot,
+            70..85 => Start::Manual,
+            _ => Start::OnDemand,
+        },
+        sockets: vec!["web".into(), "admin".into()],
         order: order(random, at),
         ready_interval: random.pick(&intervals),
         probe_timeout: random.pick(&timeouts),

@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Kind, Probe, Standing};
 use lar::signal::Signal;
-use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Verb};
+use lar::supervisor::{Action, Cause, Event, Phase, Role, SignalTarget};
 use lar::time::{Duration, Instant};
 
 use crate::books::Books;
 use crate::counts::{Counts, Fault};
-use crate::random::{self, ENDING, ERRNOS, Random};
+use crate::random::{self, ERRNOS, Random};
 
 /// Pids run from 2 to this: few, so that they come back.
 const LAST_PID: i32 = 300;
@@ -44,6 +44,7 @@ pub enum Happening {
     Spawn { instance: InstanceId, role: Role },
     Renew { instance: InstanceId },
     Operator,
+    Connection,
     Stray,
     Shutdown,
 }
@@ -112,6 +113,7 @@ impl<'a> World<'a> {
         self.books.now = Instant::ZERO + self.random.millis(5000);
         self.tell(Event::Boot);
         self.soon(3000, Happening::Operator);
+        self.soon(3000, Happening::Connection);
         self.soon(3000, Happening::Stray);
         let steps = self.random.below(700) + 50;
         for _ in 0..steps {
@@ -196,6 +198,9 @@ impl<'a> World<'a> {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
                     self.note(change.cause);
+                    if change.from == Phase::Exited && change.cause == Cause::Awaits {
+                        self.counts.fault(Fault::Idle);
+                    }
                 }
                 Action::Created { instance } => self.created(instance),
                 Action::Renew { instance } => self.asked_to_renew(instance),
@@ -239,6 +244,10 @@ impl<'a> World<'a> {
             Happening::Operator => {
                 self.operate();
                 self.soon(600, Happening::Operator);
+            }
+            Happening::Connection => {
+                self.connect();
+                self.soon(4000, Happening::Connection);
             }
             Happening::Stray => {
                 self.stray();
@@ -440,31 +449,12 @@ impl<'a> World<'a> {
         }
     }
 
-    pub fn any_instance(&mut self) -> InstanceId {
-        InstanceId(self.random.below(self.books.shadows.len() as u64) as u32)
-    }
-
-    fn operate(&mut self) {
-        if self.random.chance(12) {
-            return self.edit();
+    /// Somebody connects to any service, also where nobody looks.
+    fn connect(&mut self) {
+        let services: Vec<_> = self.books.core.services().collect();
+        if !services.is_empty() {
+            let (service, socket) = (self.random.pick(&services), self.random.below(3) as u16);
+            self.tell(Event::Connection { service, socket });
         }
-        let instance = self.any_instance();
-        let single = self.books.core.settings().single.is_some();
-        if self.random.chance(if single { 50 } else { 4 }) {
-            let mild = [Signal::HUP, Signal::QUIT, Signal::WINCH];
-            let calm = !self.random.chance(10);
-            let signal = if calm { mild[self.random.below(3) as usize] } else { Signal::TERM };
-            // Sometimes it is rewritten on its way.
-            let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
-            return self.tell(Event::Forward { instance, received, signal });
-        }
-        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear, Verb::Roll];
-        let mut verb = self.random.pick(&verbs);
-        if self.random.chance(15) {
-            verb = Verb::Kill(self.random.pick(&ENDING));
-        }
-        self.books.tickets += 1;
-        let ticket = lar::supervisor::Ticket(self.books.tickets);
-        self.tell(Event::Order { instance, verb, ticket });
     }
 }

@@ -44,14 +44,20 @@ keys! {
             : "file mode creation mask";
         "instances" "N" ["1"] "2" Restart
             : "how many processes of it run; each has its number as %i";
-        "start" "boot|manual" ["boot"] "manual" Live
-            : "whether it starts with the manager or when somebody says so";
+        "start" "boot|manual|on-demand" ["boot"] "manual" Live
+            : "with the manager, when somebody says so, or with the first connection to one of its sockets";
         "spawn" "vfork|fork" ["vfork"] "fork" Live
             : "fork is slower; for programs on a file system that may hang";
         "stdin" "null|pipe" ["null"] "pipe" Restart
             : "its standard input; pipe: what `lar ctl send` and `attach` write, a new one for each process";
         "streams" "NAME…" [""] "ctrl data" Restart list
             : "two-way fds from 3 on (after its sockets), each told by LAR_STREAM_<NAME>; for `send --stream`";
+    }
+    Service / "sockets" {
+        "sockets" "NAME…" [""] "web" Restart list
+            : "the `<socket>`s that it is given, as fds from 3 up, with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES";
+        "pass-fds" "N…" [""] "9" Restart list
+            : "fds that lar itself was started with, left open under the same numbers";
     }
     Service / "environment" {
         "environment-file" "[-]PATH" [""] "-/etc/default/web" Restart list
@@ -106,7 +112,7 @@ keys! {
     Service / "restart" {
         "preset" "lar|zdaemon|procmon|gaffer|daemon-controller" ["lar"] "gaffer" Live
             : "the restart rules of one of lar's ancestors; the keys below override it";
-        "restart" "always|on-failure|never" ["always; on-failure for one-shots"] "never" Live
+        "restart" "always|on-failure|never" ["always; on-failure for one-shots and on demand"] "never" Live
             : "which deaths are followed by a restart";
         "exit-codes" "N… or none" ["none"] "0,2" Live list
             : "exit codes that end it for good, whatever `restart` says";
@@ -166,6 +172,18 @@ keys! {
         "rttime" "MICROSECONDS" [""] "100000" Restart : "real-time CPU time without a blocking call";
         "sigpending" "N" [""] "1000" Restart : "queued signals";
         "stack" "SIZE" [""] "8M" Restart : "stack";
+    }
+    Socket / "listening" {
+        "listen" "tcp HOST:PORT | udp HOST:PORT | unix PATH" [""] "tcp *:8080" Restart
+            : "where: a numeric address, *:PORT for all of them, a path, or @NAME for an abstract one";
+        "backlog" "N" ["4096"] "16" Live
+            : "how many connections may wait; the kernel's net.core.somaxconn is a limit, too";
+        "mode" "OCTAL" ["0666"] "0600" Live
+            : "the mode of a `unix` socket: who can write to it can connect";
+        "user" "NAME|UID" ["lar's own"] "nobody" Live
+            : "who owns a `unix` socket";
+        "group" "NAME|GID" ["the user's"] "adm" Live
+            : "and its group";
     }
     Lar / "control socket" {
         "socket-name" "PATH|@NAME" ["/run/lar.sock; else $XDG_RUNTIME_DIR; else an abstract one"]

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
-use super::listen::{BindError, Bound, call, is_alive, remove_stale};
+use super::listen::{BindError, Bound};
 use crate::ctl::place::Place;
+use crate::sys::unix::{call, is_alive, remove_stale};
 
 /// How often a lock of the directory is tried, and how many milliseconds lar waits in between. Nothing tells
 /// that a lock is free but flock(2), and that has no time limit: anybody could keep a manager from starting for ever.

@@ -9,17 +9,18 @@ use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect,
-    getsockopt, listen, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, bind, getsockopt,
+    listen, socket, sockopt,
 };
 
 use crate::ctl::place::{Place, bare};
+use crate::sys::unix::{call, identity, is_alive, remove_stale};
 
 /// How many clients may wait to be accepted. More than are served at once, so that a burst is
 /// answered with `too many clients` instead of a bare EAGAIN.
@@ -146,11 +147,6 @@ impl Drop for Bound {
     }
 }
 
-/// What stands at `path`, by its numbers.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
-}
-
 /// Locks PATH.lock; `None` if somebody else has it.
 fn lock(path: &Path) -> io::Result<Option<Flock<fs::File>>> {
     let mut name = path.as_os_str().to_owned();
@@ -167,28 +163,6 @@ fn lock(path: &Path) -> io::Result<Option<Flock<fs::File>>> {
     }
 }
 
-/// A connection to whoever listens at `address`. Does not block, even if they do not accept: then
-/// it is none, but no error either.
-pub(super) fn call(address: &UnixAddr) -> nix::Result<Option<OwnedFd>> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    match connect(fd.as_raw_fd(), address) {
-        Ok(()) => Ok(Some(fd)),
-        Err(nix::Error::EAGAIN) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether somebody listens at `address`. Only a refusal says that nobody does: a socket that we may not connect to,
-/// or one of another type, can be anybody's, and is alive for all that we know.
-pub(super) fn is_alive(address: &UnixAddr) -> io::Result<bool> {
-    match call(address) {
-        Ok(_) => Ok(true),
-        Err(nix::Error::ECONNREFUSED | nix::Error::ENOENT) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Whether the owner of an abstract `address` is none of ours. It may be out of sight, in another pid
 /// namespace: the containers of a pod share these names, and each may have its own manager. Or it is
 /// another user's: anybody can take a name, and must not keep a manager from starting with that.
@@ -197,14 +171,4 @@ fn strange(address: &UnixAddr) -> bool {
     let own = [0, nix::unistd::geteuid().as_raw()];
     let strange = |peer: UnixCredentials| peer.pid() == 0 || !own.contains(&peer.uid());
     getsockopt(&fd, sockopt::PeerCredentials).is_ok_and(strange)
-}
-
-/// Removes what a dead manager left at `path`, but nothing that is not a socket.
-pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "what is there is not a socket")),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }

@@ -95,6 +95,9 @@ fn become_program(task: &Task) -> Result<Infallible, Failure> {
     if image.no_new_privileges {
         prctl(Stage::NoNewPrivileges, libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
     }
+    if let Some(text) = &image.listen_pid {
+        text.set(call(Stage::Fds, libc::SYS_getpid, [0; 5])? as u32);
+    }
     signals::set_mask(image.signals.mask);
     Err(execute(image))
 }

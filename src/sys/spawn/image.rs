@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::blanks::Blanks;
-use super::passed::{Passed, passed};
+use super::passed::{Passed, PidText, listen_variables, passed};
 use super::{Given, Report};
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan::{self, Inherit, Process, Resource, Session, Setup};
@@ -50,6 +50,8 @@ pub struct Recipe<'a> {
     /// Further fds of lar's, and the numbers from 3 up under which the child finds them; each number once. To be kept
     /// open, too.
     pub fds: Vec<(RawFd, RawFd)>,
+    /// The names of the first of these, if they are listening sockets for LISTEN_FDS.
+    pub listens: &'a [String],
 }
 
 impl<'a> Recipe<'a> {
@@ -66,6 +68,7 @@ impl<'a> Recipe<'a> {
             directory: process.directory.as_deref(),
             stdio,
             fds: Vec::new(),
+            listens: &[],
         }
     }
 }
@@ -138,6 +141,8 @@ pub struct Image {
     pub(super) stdio: [RawFd; 3],
     /// What it finds from 3 up, by that number.
     pub(super) fds: Box<[Passed]>,
+    /// Where its pid goes, for LISTEN_PID.
+    pub(super) listen_pid: Option<PidText>,
     /// Whether all other fds are closed. Else those of lar's own close at exec, and what it was given
     /// goes to the program.
     pub(super) closes_fds: bool,
@@ -155,7 +160,9 @@ impl Image {
         let program = *recipe.argv.first().ok_or(Errno(libc::EINVAL))?;
         let mut strings = Strings::default();
         let argv = strings.add_all(recipe.argv.iter().map(|&word| [word]))?;
-        let variables = own_variables(given, recipe);
+        let listens = listen_variables(recipe.listens);
+        let listen_pid = (!recipe.listens.is_empty()).then(PidText::new);
+        let variables = own_variables(given, recipe, &listens);
         let own = variables.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()]);
         let own = strings.add_all(own)?;
         let path = search_path(given, &variables, &setup.inherit);
@@ -177,6 +184,7 @@ impl Image {
         let ends = || std::iter::once(std::ptr::null());
         let blank = |name: &[u8]| recipe.blanks.iter().any(|known| known.as_bytes() == name);
         let mut envp: Vec<_> = own.iter().map(|&start| at(start)).collect();
+        envp.extend(listen_pid.as_ref().map(PidText::variable));
         envp.extend(inherited(given, setup, &variables, blank));
         let blanks = Blanks::new(envp.len(), recipe.blanks.len());
         envp.extend(recipe.blanks.iter().map(|_| std::ptr::null()).chain(ends()));
@@ -197,6 +205,7 @@ impl Image {
             no_new_privileges: setup.no_new_privileges,
             stdio: recipe.stdio,
             fds: passed(&recipe.fds),
+            listen_pid,
             closes_fds: setup.session == Session::Own,
             place: place(given, setup.session),
             signals: match setup.session {
@@ -337,7 +346,11 @@ impl Strings {
 }
 
 /// The variables that are not inherited, each name once; a later one never beats an earlier one.
-fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a str)> {
+fn own_variables<'a>(
+    given: &Given,
+    recipe: &Recipe<'a>,
+    listens: &'a [(String, String)],
+) -> Vec<(&'a str, &'a str)> {
     let setup = recipe.setup;
     let mut own: Vec<(&str, &str)> = Vec::new();
     let mut add = |name: &'a str, value: &'a str| {
@@ -345,8 +358,11 @@ fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a st
             own.push((name, value));
         }
     };
-    for (name, value) in recipe.extra.iter().chain(recipe.environment) {
-        add(name, value);
+    for (name, value) in listens.iter().chain(recipe.extra).chain(recipe.environment) {
+        // The pid is put in at the spawn.
+        if listens.is_empty() || name != "LISTEN_PID" {
+            add(name, value);
+        }
     }
     if let Some(account) = setup.identity.as_ref().and_then(|identity| identity.account.as_ref()) {
         add("USER", &account.name);
@@ -363,11 +379,15 @@ fn own_variables<'a>(given: &Given, recipe: &Recipe<'a>) -> Vec<(&'a str, &'a st
     own
 }
 
-/// Whether a variable of lar's is handed on. NOTIFY_SOCKET speaks of lar's own readiness, so a
-/// service gets it only if it is asked for by name.
+/// What speaks of lar itself: where it says that it is ready, and which sockets it was given.
+const LARS_OWN: [&[u8]; 5] =
+    [b"NOTIFY_SOCKET", b"LISTEN_PID", b"LISTEN_FDS", b"LISTEN_FDNAMES", b"LISTEN_PIDFDID"];
+
+/// Whether a variable of lar's is handed on. One that speaks of lar itself a service gets only if it is asked for by
+/// name.
 fn inherits(setup: &Setup, name: &[u8]) -> bool {
     match &setup.inherit {
-        Inherit::All => setup.session != Session::Own || name != b"NOTIFY_SOCKET",
+        Inherit::All => setup.session != Session::Own || !LARS_OWN.contains(&name),
         Inherit::Nothing => false,
         Inherit::Names(names) => names.iter().any(|known| known.as_bytes() == name),
     }
@@ -379,9 +399,11 @@ fn inherited(
     own: &[(&str, &str)],
     blank: impl Fn(&[u8]) -> bool,
 ) -> impl Iterator<Item = *const c_char> {
+    let listens = own.iter().any(|(name, _)| *name == "LISTEN_FDS");
     given.environment.iter().filter_map(move |variable| {
         let said = own.iter().any(|(name, _)| name.as_bytes() == variable.name);
-        let beaten = said || blank(variable.name);
+        let pid = listens && variable.name == b"LISTEN_PID";
+        let beaten = said || pid || blank(variable.name);
         (!beaten && inherits(setup, variable.name)).then_some(variable.pointer)
     })
 }

@@ -1,7 +1,44 @@
 //! What a program finds open besides its standard fds, and how it is told.
 
 use std::cell::Cell;
+use std::ffi::c_char;
 use std::os::fd::RawFd;
+
+/// A variable whose value is the pid of whoever gets it. Each child writes its own; lar only looks away.
+pub(super) struct PidText(Vec<Cell<u8>>);
+
+impl PidText {
+    const NAME: &[u8] = b"LISTEN_PID=";
+    /// As many digits as a pid can have.
+    const DIGITS: usize = 10;
+
+    pub(super) fn new() -> PidText {
+        let zeros = std::iter::repeat_n(&0, PidText::DIGITS + 1);
+        PidText(PidText::NAME.iter().chain(zeros).copied().map(Cell::new).collect())
+    }
+
+    /// `LISTEN_PID=…`, a C string.
+    pub(super) fn variable(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+
+    /// Async-signal safe.
+    pub(super) fn set(&self, pid: u32) {
+        let mut length: usize = 1;
+        let mut rest = pid / 10;
+        while rest > 0 {
+            (length, rest) = (length + 1, rest / 10);
+        }
+        let mut rest = pid;
+        let places = self.0.iter().skip(PidText::NAME.len());
+        for (at, place) in places.enumerate() {
+            // From the first digit on; what is left of a longer number is wiped out.
+            let power = 10_u32.checked_pow((length - 1).saturating_sub(at) as u32).unwrap_or(1);
+            place.set(if at < length { b'0' + (rest / power) as u8 } else { 0 });
+            rest %= power;
+        }
+    }
+}
 
 /// An fd of lar's, and where the child finds it.
 pub(super) struct Passed {
@@ -18,4 +55,32 @@ pub(super) fn passed(fds: &[(RawFd, RawFd)]) -> Box<[Passed]> {
     let mut passed: Vec<Passed> = fds.iter().map(one).collect();
     passed.sort_by_key(|fd| fd.target);
     passed.into()
+}
+
+/// What sd_listen_fds(3) looks for, but for the pid.
+pub(super) fn listen_variables(names: &[String]) -> Vec<(String, String)> {
+    match names.len() {
+        0 => Vec::new(),
+        count => vec![
+            ("LISTEN_FDS".into(), count.to_string()),
+            ("LISTEN_FDNAMES".into(), names.join(":")),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_is_written_over_the_one_before() {
+        let text = PidText::new();
+        for pid in [1, 42, 4_194_304, 7, u32::MAX, 10, 99, 100] {
+            text.set(pid);
+            let bytes: Vec<u8> = text.0.iter().map(Cell::get).collect();
+            let end = bytes.iter().position(|&byte| byte == 0).unwrap();
+            assert_eq!(bytes[..end], *format!("LISTEN_PID={pid}").as_bytes());
+            assert!(bytes[end..].iter().all(|&byte| byte == 0));
+        }
+    }
 }
