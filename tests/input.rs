@@ -305,3 +305,23 @@ fn without_an_fd_for_its_pipe_it_is_a_failed_start_and_is_tried_again() {
     events.until("web: starting -> running");
     lar.ask("send web it works").expect(0);
 }
+
+#[test]
+fn a_run_and_a_successor_have_an_input_of_their_own() {
+    let mut lar = Lar::start(&format!(
+        "<service web>\n{READER}rolling yes\nready command true\n</service>\n"
+    ));
+    lar.wait("web=running");
+    assert_eq!(lar.ask("once --no-wait web").expect(0).out.trim(), "web+1");
+    lar.wait("web+1=running");
+    lar.ask("send web+1 run").expect(0);
+    lar.out.until("0 got run");
+    lar.ask("send --close web+1").expect(0);
+    lar.ask("send web regular").expect(0);
+    lar.out.until("1 got regular");
+    let old = lar.pid_of("web");
+    lar.ask("restart --rolling web").expect(0);
+    assert_ne!(lar.pid_of("web"), old);
+    lar.ask("send web successor").expect(0);
+    lar.out.until("1 got successor");
+}
