@@ -35,6 +35,7 @@ mod service;
 mod settings;
 mod socket;
 mod substitute;
+mod timer;
 mod value;
 mod warnings;
 mod words;

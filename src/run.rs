@@ -23,6 +23,7 @@ mod report;
 mod rest;
 mod signals;
 mod sockets;
+mod timers;
 mod token;
 pub mod voice;
 
@@ -54,6 +55,7 @@ use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
 use sockets::Sockets;
+use timers::Timers;
 use token::Source;
 use voice::{Note, Voice};
 
@@ -121,6 +123,7 @@ struct Loop {
     listener_of: Vec<Option<u32>>,
     /// What lar listens on for services.
     sockets: Sockets,
+    timers: Timers,
     server: Option<Server>,
     journal: Journal,
     /// Each stream's pipe, if there is such a stream, and whether epoll watches it.
@@ -237,6 +240,7 @@ impl Loop {
                 Source::Output(stream) => self.ready.add(stream),
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
                 Source::Notify(index) => self.loud.add(index),
+                Source::Clock => self.look_at_the_clock(),
                 Source::Demand(place) => {
                     self.demand(place as usize);
                     self.digest();

@@ -26,6 +26,7 @@ mod shutdown;
 pub mod state;
 mod steps;
 pub mod tally;
+mod timer;
 
 use std::collections::VecDeque;
 
@@ -96,7 +97,7 @@ pub struct Instance {
     pub since: Instant,
     /// When the main process was spawned.
     pub spawned: Option<Instant>,
-    /// When the next try is due (`backoff`, `cooldown`).
+    /// When the next try is due (`backoff`, `cooldown`), or the next run of what has a timer.
     pub next: Option<Instant>,
     /// How the last main process ended.
     pub last_exit: Option<ExitStatus>,
@@ -188,6 +189,7 @@ impl Supervisor {
             Event::Notified { instance } => self.notified(now, instance),
             Event::Probed { instance, ready } => self.probed(now, instance, ready),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
+            Event::Due { service } => self.timer_elapsed(now, service),
             Event::Connection { service, socket } => self.connected(now, service, socket),
             Event::Forward { instance, received, signal } => {
                 self.forward(now, instance, received, signal);
@@ -274,7 +276,7 @@ impl Supervisor {
             spawned: process.map(|(_, spawned)| spawned),
             next: match slot.state {
                 State::Backoff { until } | State::Cooldown { until } => Some(until),
-                _ => None,
+                _ => self.next_run(id),
             },
             last_exit: slot.last_exit,
             last_spawn: slot.last_spawn,
@@ -316,10 +318,19 @@ impl Supervisor {
     /// Whether it is up as its dependents need it: `running`, or to be started by whoever connects, or a one-shot that
     /// exited with 0.
     pub fn is_up(&self, id: InstanceId) -> bool {
-        let slot = &self.roster.slots[id.index()];
-        let kind = self.service(slot.service).kind;
-        matches!(slot.state, State::Running { .. } | State::Armed)
-            || tally::satisfied_by(kind, &slot.state)
+        let state = &self.roster.slots[id.index()].state;
+        let over = matches!(
+            state,
+            State::Backoff { .. } | State::Cooldown { .. } | State::Exited { .. } | State::Failed
+        );
+        // What has failed now is not up, whatever it did before.
+        tally::satisfies(self.service_of(id).kind, state, self.timed(id).filter(|_| !over))
+    }
+
+    /// Whether it is what its dependents need: as `is_up`, but that what has a timer stays so once it has succeeded.
+    pub fn satisfies(&self, id: InstanceId) -> bool {
+        let state = &self.roster.slots[id.index()].state;
+        tally::satisfies(self.service_of(id).kind, state, self.timed(id))
     }
 
     /// Whose process this is, and what for. `None` for orphans.
@@ -388,6 +399,11 @@ impl Supervisor {
                 slot.state,
                 State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
             );
+            let due = slot.runs.due.is_some();
+            assert!(
+                !due || self.comes_again(id) && !self.shutting_down(),
+                "only who is wanted is due"
+            );
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
         assert_eq!(self.pids.len(), processes, "no pid without a state");
@@ -414,14 +430,14 @@ impl Supervisor {
     fn share(&self, id: InstanceId) -> Tally {
         let slot = &self.roster.slots[id.index()];
         let kind: Kind = self.service(slot.service).kind;
-        Tally::of(kind, slot.wanted_up, &slot.state)
+        Tally::of(kind, slot.wanted_up, &slot.state, self.timed(id))
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
-    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, four changes, a
+    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, six changes, a
     /// spawn, KILL. And one `Finish`.
     fn most_actions(&self) -> usize {
-        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 14);
+        let of = |group: &Group| group.members.len() * (2 * group.service.stop.rungs.len() + 16);
         self.roster.groups.iter().map(of).sum::<usize>() + 8
     }
 }

@@ -130,6 +130,8 @@ fn every_key_of_the_table_does_something() {
         match key.name {
             // It overrides something, or its own default is all there is.
             "forever" if key.kind == keys::Kind::Service => before = "preset gaffer".into(),
+            "every" | "at" => before = "type oneshot".into(),
+            "overlap" => before = "type oneshot\nevery 5m".into(),
             "groups" => before = "user nobody".into(),
             "old-files" => before = "max-size 1K".into(),
             "style" => before = "format {message} %(message)s".into(),

@@ -9,7 +9,7 @@ use super::presets::{self, Preset};
 use super::section::{self, Cursor, Number, Scope, Token, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
-use super::{environment, identity, names, output, phrases, program};
+use super::{environment, identity, names, output, phrases, program, timer};
 use crate::nearest;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
@@ -110,6 +110,7 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     service.name = name.to_string();
     v.choose(&mut service.kind, "type", &KINDS);
     v.choose(&mut service.start, "start", &STARTS);
+    service.timer = timer::read(v, &service);
     v.choose(&mut (), "stdin", &[("null", ())]);
     let inherit = service.setup.inherit;
     service.setup = setup(v, &sources.inner("limits"), inherit);

@@ -11,6 +11,7 @@ use mio::{Interest, Poll};
 use super::edit::Edits;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
+use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
@@ -74,10 +75,8 @@ impl Loop {
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = take_signals(&plan, &poll)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let sockets = Sockets::open(&plan.sockets, services).map_err(StartError::Listener)?;
-        let (output, warnings) = Output::new(&plan, foreground, started);
-        warnings.iter().for_each(|warning| warn!("{warning}"));
-        let pipes = watch_all(&output, &poll)?;
+        let (sockets, timers) = provide(&plan, &poll, services)?;
+        let (output, pipes) = capture(&plan, &poll, foreground, started)?;
         let null = empty_input()?;
         let ears = listen(&plan, &poll)?;
         let images = paint(&plan, &given, &output, &sockets, &ears, null.as_raw_fd())?;
@@ -104,6 +103,7 @@ impl Loop {
             listeners,
             listener_of,
             sockets,
+            timers,
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
@@ -128,7 +128,7 @@ impl Loop {
             pid_file,
             pid,
         };
-        this.remap_sockets();
+        this.follow_services();
         Ok((this, startup))
     }
 }
@@ -152,13 +152,31 @@ fn take_signals(plan: &Plan, poll: &Poll) -> Result<SignalFd, StartError> {
     Ok(signals)
 }
 
-/// Every pipe with output, and that it is watched.
-fn watch_all(output: &Output, poll: &Poll) -> Result<Vec<Option<(RawFd, bool)>>, StartError> {
+/// What there is for services beside their processes: sockets, and timers.
+fn provide(plan: &Plan, poll: &Poll, given: Vec<OwnedFd>) -> Result<(Sockets, Timers), StartError> {
+    let sockets = Sockets::open(&plan.sockets, given).map_err(StartError::Listener)?;
+    let timers = Timers::of(plan, poll.registry());
+    Ok((sockets, timers.map_err(|errno| StartError::Kernel("timerfd", errno))?))
+}
+
+/// Each stream's pipe, and whether it is watched.
+type Pipes = Vec<Option<(RawFd, bool)>>;
+
+/// Everybody's output; all of it is watched.
+fn capture(
+    plan: &Plan,
+    poll: &Poll,
+    foreground: bool,
+    now: Instant,
+) -> Result<(Output, Pipes), StartError> {
+    let (output, warnings) = Output::new(plan, foreground, now);
+    warnings.iter().for_each(|warning| warn!("{warning}"));
     let one = |(stream, fd): (StreamId, RawFd)| {
         watch(poll, fd, Source::Output(stream.0))?;
         Ok(Some((fd, true)))
     };
-    output.sources().map(one).collect()
+    let pipes: Result<Pipes, StartError> = output.sources().map(one).collect();
+    Ok((output, pipes?))
 }
 
 /// Whoever's parent ends becomes ours, as PID 1 has it anyway; unless that is not wanted.

@@ -17,7 +17,7 @@ use super::token::Source;
 use super::{Images, Loop};
 use crate::check::notify;
 use crate::output::{Furniture, StreamId};
-use crate::plan::{InstanceId, Probe, Process, Service, ServiceId};
+use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Timer, When};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
 use crate::sys::clock;
@@ -116,9 +116,15 @@ impl Loop {
         self.finish_edit();
     }
 
+    /// Who is there has changed: what is kept for services by their numbers follows.
+    pub(super) fn follow_services(&mut self) {
+        self.remap_sockets();
+        self.follow_timers();
+    }
+
     /// Does what the core asks for after an edit.
     fn finish_edit(&mut self) {
-        self.remap_sockets();
+        self.follow_services();
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
@@ -157,6 +163,10 @@ impl Loop {
         instance: Option<InstanceId>,
     ) -> Result<Kit, String> {
         let sockets = self.sockets.of(service)?;
+        if matches!(&service.timer, Some(Timer { when: When::At(_), .. })) {
+            let ready = self.timers.make_ready(self.poll.registry());
+            ready.map_err(|errno| format!("no timer for its time of the day: {errno}"))?;
+        }
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
         let furniture = if keeps { None } else { Some(self.furnish(service, number, process)?) };
         let ear = match self.ear(service, process, instance) {

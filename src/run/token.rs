@@ -21,13 +21,15 @@ pub enum Source {
     Notify(u32),
     /// A socket at which somebody may wait for a service that is down; its place in the table.
     Demand(u32),
+    /// The timer for times of the day.
+    Clock,
 }
 
 /// The first of the control server's tokens.
 pub const CONTROL: Token = Token(0);
 
 /// Kinds are the residues modulo this; the quotient, past the control server's, is the index.
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 impl Source {
     /// As a number for mio. `Control` stands for the server's first.
@@ -39,6 +41,7 @@ impl Source {
             Source::Probe(index) => (2, index),
             Source::Notify(index) => (3, index),
             Source::Demand(index) => (4, index),
+            Source::Clock => (5, 0),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -52,6 +55,7 @@ impl Source {
             2 => Source::Probe(index),
             3 => Source::Notify(index),
             4 => Source::Demand(index),
+            5 => Source::Clock,
             _ => Source::Signals,
         }
     }
@@ -66,7 +70,7 @@ mod tests {
         for index in [0, 1, 2, 31, 32, 33, 10_000, u32::MAX / 8] {
             let own = [Source::Output, Source::Probe, Source::Notify, Source::Demand];
             let sources = own.into_iter().map(|kind| kind(index));
-            for source in sources.chain([Source::Signals, Source::Control]) {
+            for source in sources.chain([Source::Signals, Source::Control, Source::Clock]) {
                 assert_eq!(Source::of(source.token()), source);
             }
         }

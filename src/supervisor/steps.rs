@@ -9,6 +9,7 @@ use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
 use crate::supervisor::state::{Asking, Reason, State, Then};
+use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
 impl Supervisor {
@@ -59,7 +60,7 @@ impl Supervisor {
                 let dependency = self.roster.groups[service.index()].links.pulled[next];
                 let lacking = |id: InstanceId| {
                     let slot = &self.roster.slots[id.index()];
-                    !slot.wanted_up || (slot.state.at_rest() && !self.is_up(id))
+                    !slot.wanted_up || (slot.state.at_rest() && !self.satisfies(id))
                 };
                 if self.instances_of(dependency).any(lacking) {
                     self.mark_pulled(dependency);
@@ -96,14 +97,25 @@ impl Supervisor {
         while let Some((_, owner)) = self.deadlines.first().filter(|&(at, _)| at <= now) {
             match owner {
                 Owner::Shutdown => self.shutdown_overdue(now),
-                Owner::Instance(id) => self.due(now, id),
+                Owner::Instance(id) => match self.roster.slots[id.index()].runs.due {
+                    Some(due) if due <= now => self.run_due(now, id),
+                    Some(_) | None => self.due(now, id),
+                },
             }
         }
     }
 
     /// Sets what is wanted of an instance; of one that is to be forgotten nothing is.
     pub(super) fn want(&mut self, id: InstanceId, up: bool) {
-        self.change(id, |slot| slot.wanted_up = up && !slot.leaving);
+        self.change(id, |slot| {
+            slot.wanted_up = up && !slot.leaving;
+            if !slot.wanted_up {
+                slot.runs = Runs::default();
+            }
+        });
+        if !up {
+            self.rearm(id);
+        }
     }
 
     /// The one place where a state changes.
@@ -135,7 +147,7 @@ impl Supervisor {
 
     /// Applies a change to an instance and keeps the books: its service's tally, who waits for that, and whom
     /// it keeps up.
-    fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
+    pub(super) fn change(&mut self, id: InstanceId, apply: impl FnOnce(&mut Slot)) {
         let service = self.roster.slots[id.index()].service;
         let before = (self.share(id), self.summary(service));
         self.ending.count(&self.roster.slots[id.index()].state, -1);
@@ -200,7 +212,9 @@ impl Supervisor {
 
     /// Sets the deadline anew, from the state.
     pub(super) fn rearm(&mut self, id: InstanceId) {
-        self.deadlines.set(Owner::Instance(id), self.roster.slots[id.index()].state.deadline());
+        let slot = &self.roster.slots[id.index()];
+        let first = slot.state.deadline().into_iter().chain(slot.runs.due).min();
+        self.deadlines.set(Owner::Instance(id), first);
     }
 
     /// Starts an instance that is wanted up as soon as what it depends on allows.
@@ -264,6 +278,7 @@ impl Supervisor {
 
     /// Goes on after the end of a process.
     pub(super) fn go_on(&mut self, now: Instant, id: InstanceId, then: Then, cause: Cause) {
+        let next_due = self.is_next_due(id, then);
         match then {
             Then::Stop => self.enter(now, id, State::Stopped, cause),
             Then::Start => self.start_when_free(now, id, cause),
@@ -274,6 +289,9 @@ impl Supervisor {
                 self.after_leaving(now, id);
             }
             Then::GiveUp => self.enter(now, id, State::Failed, cause),
+        }
+        if next_due && !self.ending.begun() {
+            self.run_now(now, id);
         }
     }
 

@@ -20,12 +20,12 @@ macro_rules! list {
 
 list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
     ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Clear Kill Forward
-    Connection Shutdown);
+    Connection Due Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate Added Removed Redefined Scaled Idle);
+    ExecFailsLate Added Removed Redefined Scaled Idle TimerElapsed);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -157,6 +157,7 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         },
         Event::Forward { instance, .. } => (Kind::Forward, Some(instance)),
         Event::Connection { .. } => (Kind::Connection, None),
+        Event::Due { .. } => (Kind::Due, None),
         Event::Shutdown => (Kind::Shutdown, None),
     }
 }

@@ -198,6 +198,9 @@ impl<'a> World<'a> {
                     if change.from == Phase::Exited && change.cause == Cause::Awaits {
                         self.counts.fault(Fault::Idle);
                     }
+                    if change.cause == Cause::Timer {
+                        self.counts.fault(Fault::TimerElapsed);
+                    }
                 }
                 Action::Created { instance } => self.created(instance),
                 Action::Gone { instance } => self.gone(instance),
@@ -443,12 +446,15 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Somebody connects to any service, also where nobody looks.
+    /// Somebody connects to any service, also where nobody looks; or its time has come.
     fn connect(&mut self) {
         let services: Vec<_> = self.books.core.services().collect();
         if !services.is_empty() {
             let (service, socket) = (self.random.pick(&services), self.random.below(3) as u16);
-            self.tell(Event::Connection { service, socket });
+            match self.random.chance(60) {
+                true => self.tell(Event::Connection { service, socket }),
+                false => self.tell(Event::Due { service }),
+            }
         }
     }
 
