@@ -27,6 +27,7 @@ mod report;
 mod rest;
 mod signals;
 mod sockets;
+mod timers;
 mod token;
 pub mod voice;
 
@@ -60,6 +61,7 @@ use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
 use sockets::Sockets;
+use timers::Timers;
 use token::Source;
 use voice::{Note, Voice};
 
@@ -130,6 +132,7 @@ struct Loop {
     listener_of: Vec<Option<u32>>,
     /// What lar listens on for services.
     sockets: Sockets,
+    timers: Timers,
     server: Option<Server>,
     journal: Journal,
     hooks: Hooks<Image>,
@@ -252,6 +255,7 @@ impl Loop {
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
                 Source::Notify(index) => self.loud.add(index),
                 Source::Channel(index) => self.channel_ready(ChannelId(index), event),
+                Source::Clock => self.look_at_the_clock(),
                 Source::Demand(place) => {
                     self.demand(place as usize);
                     self.digest();

@@ -13,6 +13,7 @@ use super::edit::Edits;
 use super::hooks;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
+use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
@@ -77,7 +78,7 @@ impl Loop {
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = take_signals(&plan, &poll)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let sockets = Sockets::open(&plan.sockets, services).map_err(StartError::Listener)?;
+        let (sockets, timers) = provide(&plan, &poll, services)?;
         let (output, pipes) = capture(&plan, &poll, foreground, started)?;
         let input = feed(&plan, &poll)?;
         let null = empty_input()?;
@@ -109,6 +110,7 @@ impl Loop {
             listeners,
             listener_of,
             sockets,
+            timers,
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
@@ -133,7 +135,7 @@ impl Loop {
             pid_file,
             pid,
         };
-        this.remap_sockets();
+        this.follow_services();
         Ok((this, startup))
     }
 }
@@ -156,6 +158,16 @@ fn take_signals(plan: &Plan, poll: &Poll) -> Result<SignalFd, StartError> {
     watch(poll, signals.as_raw_fd(), Source::Signals)?;
     Ok(signals)
 }
+
+/// What there is for services beside their processes: sockets, and timers.
+fn provide(plan: &Plan, poll: &Poll, given: Vec<OwnedFd>) -> Result<(Sockets, Timers), StartError> {
+    let sockets = Sockets::open(&plan.sockets, given).map_err(StartError::Listener)?;
+    let timers = Timers::of(plan, poll.registry());
+    Ok((sockets, timers.map_err(|errno| StartError::Kernel("timerfd", errno))?))
+}
+
+/// Each stream's pipe, and whether it is watched.
+type Pipes = Vec<Option<(RawFd, bool)>>;
 
 /// Whoever's parent ends becomes ours, as PID 1 has it anyway; unless that is not wanted.
 fn adopt_orphans(plan: &Plan) {
@@ -191,14 +203,14 @@ fn capture(
     poll: &Poll,
     foreground: bool,
     now: Instant,
-) -> Result<(Output, Vec<Option<(RawFd, bool)>>), StartError> {
+) -> Result<(Output, Pipes), StartError> {
     let (output, warnings) = Output::new(plan, foreground, now);
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let one = |(stream, fd): (StreamId, RawFd)| {
         watch(poll, fd, Source::Output(stream.0))?;
         Ok(Some((fd, true)))
     };
-    let pipes = output.sources().map(one).collect::<Result<_, StartError>>()?;
+    let pipes = output.sources().map(one).collect::<Result<Pipes, StartError>>()?;
     Ok((output, pipes))
 }
 

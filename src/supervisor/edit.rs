@@ -88,7 +88,12 @@ impl Supervisor {
         // Who depends on somebody sees first that this one goes down, or is only on its way now.
         changed.sort_by_key(|(id, _, _)| self.rank(*id));
         for (id, old, restart) in &changed {
-            if old.start != self.service(*id).start {
+            let new = self.service(*id);
+            let (starts, timer) = (old.start != new.start, old.timer != new.timer);
+            if timer {
+                self.follow_timer(now, *id);
+            }
+            if starts || timer {
                 self.follow_start(now, *id, ticket);
             }
             if *restart {
