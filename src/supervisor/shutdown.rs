@@ -229,10 +229,10 @@ impl Supervisor {
         self.ending.progress = Progress::Stopping { code, killed: false };
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
-            match self.stays(id) {
-                true => self.change(id, |slot| (slot.wanted_up, slot.left) = (false, true)),
-                false => self.want(id, false),
+            if self.stays(id) {
+                self.change(id, |slot| slot.left = true);
             }
+            self.want(id, false);
             self.roster.slots[id.index()].renewal = Renewal::No;
         }
         for id in self.instances() {

@@ -198,6 +198,7 @@ impl Books {
     }
 
     fn before(&mut self, event: Event) {
+        self.note_end(event);
         match event {
             Event::Spawned { instance, role, pid } => {
                 assert!(
