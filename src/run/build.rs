@@ -70,10 +70,7 @@ impl Loop {
         let Start { inherited, voice, report, source, .. } = start;
         let started = clock::now();
         given.files = fd::raise_file_limit();
-        let (program, services) = share_out(&plan, inherited);
-        let single = Single::new(&plan, given.terminal.is_some(), program);
-        signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
-        adopt_orphans(&plan);
+        let (single, services) = settle_in(&plan, given.terminal.is_some(), inherited);
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = take_signals(&plan, &poll)?;
@@ -138,6 +135,15 @@ impl Loop {
         this.follow_services();
         Ok((this, startup))
     }
+}
+
+/// What lar is to its surroundings; and the fds that it was given for services.
+fn settle_in(plan: &Plan, terminal: bool, given: Vec<OwnedFd>) -> (Option<Single>, Vec<OwnedFd>) {
+    let (program, services) = share_out(plan, given);
+    let single = Single::new(plan, terminal, program);
+    signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
+    adopt_orphans(plan);
+    (single, services)
 }
 
 /// Of the fds that lar was given, those for the program of single-program mode, and those for services.
