@@ -38,6 +38,7 @@ mod service;
 mod settings;
 mod socket;
 mod substitute;
+mod timer;
 mod value;
 mod warnings;
 mod words;

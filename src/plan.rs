@@ -16,6 +16,7 @@ mod runner;
 mod setup;
 mod single;
 mod socket;
+mod timer;
 
 use crate::signal::Signal;
 use crate::time::Duration;
@@ -31,6 +32,7 @@ pub use runner::Runner;
 pub use setup::{Account, Identity, Inherit, IoNice, Limit, Resource, Session, Setup, Spawn};
 pub use single::{Leftovers, Single};
 pub use socket::{Address, Listen, Socket};
+pub use timer::{Timer, When};
 
 /// Everything a manager is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +103,8 @@ pub struct Service {
     pub kind: Kind,
     /// Whether it starts with the manager.
     pub start: Start,
+    /// When it runs again by itself; only of one-shots.
+    pub timer: Option<Timer>,
     /// What is done between clone and exec.
     pub setup: Setup,
     /// The names of the sockets it is given, in the order of their fds, which are 3 and the next ones.
@@ -179,6 +183,7 @@ impl Default for Service {
             name: String::new(),
             kind: Kind::Simple,
             start: Start::Boot,
+            timer: None,
             setup: Setup::default(),
             sockets: Vec::new(),
             order: Order::default(),

@@ -6,7 +6,8 @@
 //!
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
 //! turns SIGCHLD into exits, `signals` says what each signal means, `hooks` runs commands for what has happened, `rest`
-//! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up.
+//! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up,
+//! `edit` makes what those need who come while it runs, `beside` what runs and successors need.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
@@ -26,6 +27,7 @@ mod report;
 mod rest;
 mod signals;
 mod sockets;
+mod timers;
 mod token;
 pub mod voice;
 
@@ -59,6 +61,7 @@ use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
 use sockets::Sockets;
+use timers::Timers;
 use token::Source;
 use voice::{Note, Voice};
 
@@ -129,6 +132,7 @@ struct Loop {
     listener_of: Vec<Option<u32>>,
     /// What lar listens on for services.
     sockets: Sockets,
+    timers: Timers,
     server: Option<Server>,
     journal: Journal,
     hooks: Hooks<Image>,
@@ -251,6 +255,7 @@ impl Loop {
                 Source::Probe(index) => self.finish_probe(InstanceId(index)),
                 Source::Notify(index) => self.loud.add(index),
                 Source::Channel(index) => self.channel_ready(ChannelId(index), event),
+                Source::Clock => self.look_at_the_clock(),
                 Source::Demand(place) => {
                     self.demand(place as usize);
                     self.digest();
@@ -372,7 +377,7 @@ impl Loop {
 
     /// Reads requests, does what they want, and replies.
     fn control(&mut self) {
-        let Some(mut server) = self.server.take() else { return };
+        let Some(mut server) = self.server.take() else { return self.tell_server() };
         let mut inbox = std::mem::take(&mut self.inbox);
         let registry = self.poll.registry();
         self.with_view(|view| server.serve(registry, view, &mut inbox));

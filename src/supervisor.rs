@@ -32,6 +32,7 @@ mod shutdown;
 pub mod state;
 mod steps;
 pub mod tally;
+mod timer;
 
 use std::collections::VecDeque;
 
@@ -108,7 +109,7 @@ pub struct Instance {
     pub since: Instant,
     /// When the main process was spawned.
     pub spawned: Option<Instant>,
-    /// When the next try is due (`backoff`, `cooldown`).
+    /// When the next try is due (`backoff`, `cooldown`), or the next run of what has a timer.
     pub next: Option<Instant>,
     /// How the last main process ended.
     pub last_exit: Option<ExitStatus>,
@@ -203,6 +204,7 @@ impl Supervisor {
             Event::Notified { instance } => self.notified(now, instance),
             Event::Probed { instance, ready } => self.probed(now, instance, ready),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
+            Event::Due { service } => self.timer_elapsed(now, service),
             Event::Connection { service, socket } => self.connected(now, service, socket),
             Event::Forward { instance, received, signal } => {
                 self.forward(now, instance, received, signal);
@@ -297,7 +299,7 @@ impl Supervisor {
             spawned: process.map(|(_, spawned)| spawned),
             next: match slot.state {
                 State::Backoff { until } | State::Cooldown { until } => Some(until),
-                _ => None,
+                _ => self.next_due(id),
             },
             last_exit: slot.last_exit,
             last_spawn: slot.last_spawn,
@@ -340,10 +342,19 @@ impl Supervisor {
     /// Whether it is up as its dependents need it: `running`, or to be started by whoever connects, or a one-shot that
     /// exited with 0.
     pub fn is_up(&self, id: InstanceId) -> bool {
-        let slot = &self.roster.slots[id.index()];
-        let kind = self.service(slot.service).kind;
-        matches!(slot.state, State::Running { .. } | State::Armed)
-            || tally::satisfied_by(kind, &slot.state)
+        let state = &self.roster.slots[id.index()].state;
+        let over = matches!(
+            state,
+            State::Backoff { .. } | State::Cooldown { .. } | State::Exited { .. } | State::Failed
+        );
+        // What has failed now is not up, whatever it did before.
+        tally::satisfies(self.service_of(id).kind, state, self.timed(id).filter(|_| !over))
+    }
+
+    /// Whether it is what its dependents need: as `is_up`, but that what has a timer stays so once it has succeeded.
+    pub fn satisfies(&self, id: InstanceId) -> bool {
+        let state = &self.roster.slots[id.index()].state;
+        tally::satisfies(self.service_of(id).kind, state, self.timed(id))
     }
 
     /// Whose process this is, and what for. `None` for orphans.
@@ -417,6 +428,11 @@ impl Supervisor {
                 slot.state,
                 State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
             );
+            let due = slot.runs.due.is_some();
+            assert!(
+                !due || self.comes_again(id) && !self.shutting_down(),
+                "only who is wanted is due"
+            );
             assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
         }
         assert_eq!(self.pids.len(), processes, "no pid without a state");
@@ -445,19 +461,19 @@ impl Supervisor {
         let slot = &self.roster.slots[id.index()];
         let kind: Kind = self.service(slot.service).kind;
         let tally = match slot.standing {
-            Standing::Regular => Tally::of(kind, slot.wanted_up, &slot.state),
+            Standing::Regular => Tally::of(kind, slot.wanted_up, &slot.state, self.timed(id)),
             _ => Tally::beside(slot.wanted_up, &slot.state),
         };
         if slot.left { Tally { busy: 0, ..tally } } else { tally }
     }
 
     /// The most actions that one event can ask for. A tick after a long sleep (or a shutdown) may take every
-    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, four changes, a
+    /// instance up its whole ladder at once: each rung's signal and its CONT; a probe taken back, six changes, a
     /// spawn, KILL. And one `Finish`.
     fn most_actions(&self) -> usize {
         let of = |group: &Group| {
             let slots = group.members.len() + group.extras.len();
-            slots * (2 * group.service.stop.rungs.len() + 14)
+            slots * (2 * group.service.stop.rungs.len() + 16)
         };
         self.roster.groups.iter().map(of).sum::<usize>() + 8
     }

@@ -5,6 +5,7 @@
 //! logs, it keeps no table of processes. Whatever the kernel refuses comes back as an [`Errno`];
 //! nothing in here panics on an answer.
 
+pub mod alarm;
 pub mod boot;
 pub mod clock;
 pub mod daemon;
@@ -13,6 +14,7 @@ pub mod ear;
 pub mod entry;
 pub mod fd;
 pub mod listener;
+pub mod local;
 pub mod outlet;
 pub mod parent;
 pub mod peer;

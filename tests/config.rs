@@ -136,6 +136,8 @@ fn every_key_of_the_table_does_something() {
             // It overrides something, or its own default is all there is.
             "forever" if key.kind == keys::Kind::Service => before = "preset gaffer".into(),
             "rolling" => before = "ready notify".into(),
+            "every" | "at" => before = "type oneshot".into(),
+            "overlap" => before = "type oneshot\nevery 5m".into(),
             "groups" => before = "user nobody".into(),
             "old-files" => before = "max-size 1K".into(),
             "style" => before = "format {message} %(message)s".into(),

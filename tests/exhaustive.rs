@@ -8,7 +8,7 @@ use books::Books;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{
     Delay, ExitPolicy, Flapping, GiveUp, InstanceId, Kind, Order, Plan, Probe, Process, Restart,
-    Rules, Service, ServiceId, Settings, Start,
+    Rules, Service, ServiceId, Settings, Start, Timer, When,
 };
 use lar::signal::Signal;
 use lar::supervisor::edit::{Fate, Revision, Which};
@@ -46,6 +46,7 @@ enum Letter {
     Tick,
     Shutdown,
     Connection,
+    Due,
     Grow,
     Shrink,
     Remove,
@@ -92,9 +93,9 @@ const EDITS: [Letter; 12] = [
 /// Whether a letter is about nobody: to say it once is enough.
 fn nobodys(letter: Letter) -> bool {
     use Letter::{
-        Add, Connection, Grow, NoSuccessor, Once, Remove, Shrink, Shutdown, Succeed, Tick,
+        Add, Connection, Due, Grow, NoSuccessor, Once, Remove, Shrink, Shutdown, Succeed, Tick,
     };
-    matches!(letter, Tick | Shutdown | Connection | Grow | Shrink | Remove | Add)
+    matches!(letter, Tick | Shutdown | Connection | Due | Grow | Shrink | Remove | Add)
         || matches!(letter, Once | Succeed | NoSuccessor)
 }
 
@@ -177,6 +178,7 @@ fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool 
             return due.is_some();
         }
         Letter::Shutdown => Some(Event::Shutdown),
+        Letter::Due => Some(Event::Due { service: ServiceId(0) }),
         // To the first service.
         Letter::Connection => Some(Event::Connection { service: ServiceId(0), socket: 0 }),
         Letter::Grow | Letter::Shrink | Letter::Remove | Letter::Add => return edit(books, letter),
@@ -366,6 +368,40 @@ fn every_history_of_a_service_that_is_scaled_removed_and_added_again_keeps_the_r
 fn every_history_of_those_who_run_beside_an_instance_keeps_the_rules() {
     let services = vec![service(Kind::Simple, Restart::Always)];
     let plan = Plan { services, ..Plan::default() };
-    let (words, events) = every_word(&plan, &BESIDE, 3, true, 5);
-    println!("beside an instance, 5 deep: {words} histories, {events} events");
+    let (words, events) = every_word(&plan, &BESIDE, 3, true, 4);
+    println!("beside an instance, 4 deep: {words} histories, {events} events");
+}
+
+/// What can happen to a one-shot with a timer.
+const RUNS: [Letter; 11] = [
+    Letter::Spawned,
+    Letter::SpawnFailed,
+    Letter::Succeeds,
+    Letter::Fails,
+    Letter::Lingers,
+    Letter::GroupGone,
+    Letter::Order(Verb::Start),
+    Letter::Order(Verb::Stop),
+    Letter::Order(Verb::Restart),
+    Letter::Tick,
+    Letter::Due,
+];
+
+#[test]
+fn every_history_of_a_one_shot_with_a_timer_and_its_dependent_keeps_the_rules() {
+    let on = Order { requires: vec![ServiceId(0)], ..Order::default() };
+    let web = Service { order: on, ..service(Kind::Simple, Restart::Always) };
+    let every = When::Every(Duration::from_millis(300));
+    for (queue, when, depth) in
+        [(true, every.clone(), 5), (false, every, 4), (true, When::At(vec![0]), 4)]
+    {
+        let timer = Some(Timer { when: when.clone(), queue });
+        let oneshot = Service { timer, ..service(Kind::Oneshot, Restart::OnFailure) };
+        for (depth, services) in [(depth, vec![oneshot.clone()]), (3, vec![oneshot, web.clone()])] {
+            let plan = Plan { services, ..Plan::default() };
+            let instances = plan.instances() as u32;
+            let (words, events) = every_word(&plan, &RUNS, instances, false, depth);
+            println!("{when:?}, queue {queue}, {depth} deep: {words} histories, {events} events");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use lar::Lar;
 use nix::sys::signal::{Signal, kill};
 
 /// What it does is said by its words.
-const JOB: &str = "<service job>\n program sh -c 'eval \"$1\"; shift; \"$@\"' sh\n start manual\n \
+const JOB: &str = "<service job>\n program sh -c 'eval \"${1:-exec sleep 1000}\"; shift; \"$@\"' sh\n start manual\n \
     instances 2\n <environment>\n  A service\n  B kept\n </environment>\n</service>\n\
     <service db>\n program sleep 1000\n</service>\n";
 

@@ -10,10 +10,12 @@ use super::input::STDINS;
 use super::output::{FORMATS, ON_FULL};
 use super::presets::RESTARTS;
 use super::service::{KILL_MODES, KINDS, ON_SHUTDOWN, RESOURCES, SPAWNS, STARTS};
+use super::timer::{OVERLAPS, print_minute};
 use super::value::{name_of, print_duration, print_signal, print_size};
 use super::{phrases, words};
 use crate::plan::{
-    Delay, GiveUp, Hook, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target,
+    Delay, GiveUp, Hook, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target, Timer,
+    When,
 };
 
 /// The lines of one service, `<service NAME>` and `</service>` included. `name` knows what others are called.
@@ -25,6 +27,16 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
     page.pair("type", name_of(&service.kind, &KINDS));
     page.pair("instances", service.processes.len());
     page.pair("start", name_of(&service.start, &STARTS));
+    if let Some(Timer { when, queue }) = &service.timer {
+        match when {
+            When::Every(time) => page.pair("every", print_duration(*time)),
+            When::At(times) => {
+                let times: Vec<String> = times.iter().map(|&time| print_minute(time)).collect();
+                page.all("at", &times);
+            }
+        }
+        page.pair("overlap", name_of(queue, &OVERLAPS));
+    }
     page.all("sockets", &service.sockets);
     page.maybe("directory", first.directory.as_deref().map(escaped));
     page.pair("stdin", name_of(&service.input.stdin, &STDINS));

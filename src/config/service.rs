@@ -10,7 +10,7 @@ use super::program::{self, Making};
 use super::section::{self, Cursor, Number, Scope, Token, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
-use super::{environment, expand, identity, input, names, output, phrases};
+use super::{environment, expand, identity, input, names, output, phrases, timer};
 use crate::nearest;
 use crate::plan::{
     ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
@@ -114,6 +114,7 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     service.name = name.to_string();
     v.choose(&mut service.kind, "type", &KINDS);
     v.choose(&mut service.start, "start", &STARTS);
+    service.timer = timer::read(v, &service);
     service.input = input::read(v);
     let inherit = service.setup.inherit;
     service.setup = setup(v, &sources.inner("limits"), inherit);

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use super::place::Place;
 use super::stream::{Desktop, HOLD, Stream};
 use super::wiring::{Slot, Wiring, colours, pipe_size};
-use super::{Desk, Output, StreamId, Warning, Wire};
+use super::{Desk, Output, READS, StreamId, Warning, Wire};
 use crate::plan::{Format, InstanceId, OnFull, Process, Service};
+use crate::sys::pipe;
 use crate::time::Instant;
 use crate::transcript::{Framer, Ring, Wall};
 
@@ -175,9 +176,22 @@ impl Output {
         !self.former.is_empty()
     }
 
-    /// The latest output of an instance that is no more, to be kept by whoever still tells it.
+    /// The latest output of an instance that is no more, to be kept by whoever still tells it: also what is in its
+    /// pipes because their place holds back, as much as is there now.
     pub fn take_ring(&mut self, instance: InstanceId) -> Option<Ring> {
-        self.desks.get_mut(instance.index())?.ring.take()
+        let desk = self.desks.get_mut(instance.index())?;
+        let mut ring = desk.ring.take()?;
+        for id in desk.streams() {
+            let Some(Some(stream)) = self.streams.get(id.index()) else { continue };
+            let mut left = pipe::unread(&stream.reader);
+            while left > 0 {
+                let room = left.min(self.buffer.len());
+                let (count, dry) = pipe::fill(&stream.reader, &mut self.buffer[..room], READS);
+                ring.push(&self.buffer[..count]);
+                left = if dry { 0 } else { left.saturating_sub(count) };
+            }
+        }
+        Some(ring)
     }
 
     /// Leaves an instance that is no more without anything.

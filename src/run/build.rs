@@ -13,11 +13,12 @@ use super::edit::Edits;
 use super::hooks;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
+use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
-use crate::exit::{Errno, Pid};
+use crate::exit::Errno;
 use crate::input::Input;
 use crate::output::{Output, StreamId};
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
@@ -27,7 +28,7 @@ use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
-use crate::sys::{boot, clock, fd, reap, signals};
+use crate::sys::{boot, clock, fd, own_pid, reap, signals};
 use crate::time::Instant;
 
 /// Why nothing was started.
@@ -76,7 +77,7 @@ impl Loop {
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = take_signals(&plan, &poll)?;
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
-        let sockets = Sockets::open(&plan.sockets, services).map_err(StartError::Listener)?;
+        let (sockets, timers) = provide(&plan, &poll, services)?;
         let (output, pipes) = capture(&plan, &poll, foreground, started)?;
         let input = feed(&plan, &poll)?;
         let null = empty_input()?;
@@ -85,10 +86,9 @@ impl Loop {
         let (listeners, listener_of) = ears;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
-        let pid = Pid(std::process::id() as i32);
         let instances = plan.instances();
         let level = plan.event_log.level;
-        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
+        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (own_pid().0 as u64) << 40);
         let mut this = Loop {
             pid_file: supervisor.settings().pid_file.as_deref().and_then(write_pid),
             inbox: inbox(instances),
@@ -108,6 +108,7 @@ impl Loop {
             listeners,
             listener_of,
             sockets,
+            timers,
             server,
             ready: ReadyList::new(pipes.len()),
             pipes,
@@ -129,9 +130,9 @@ impl Loop {
             started,
             config_path,
             asked_to_end: None,
-            pid,
+            pid: own_pid(),
         };
-        this.remap_sockets();
+        this.follow_services();
         Ok((this, startup))
     }
 }
@@ -153,6 +154,13 @@ fn take_signals(plan: &Plan, poll: &Poll) -> Result<SignalFd, StartError> {
     let signals = signals.map_err(|errno| StartError::Kernel("signalfd", errno))?;
     watch(poll, signals.as_raw_fd(), Source::Signals)?;
     Ok(signals)
+}
+
+/// What there is for services beside their processes: sockets, and timers.
+fn provide(plan: &Plan, poll: &Poll, given: Vec<OwnedFd>) -> Result<(Sockets, Timers), StartError> {
+    let sockets = Sockets::open(&plan.sockets, given).map_err(StartError::Listener)?;
+    let timers = Timers::of(plan, poll.registry());
+    Ok((sockets, timers.map_err(|errno| StartError::Kernel("timerfd", errno))?))
 }
 
 /// Takes lar's place among processes: whoever's parent ends becomes ours, as PID 1 has it anyway, unless that is not
@@ -201,7 +209,7 @@ fn capture(
         watch(poll, fd, Source::Output(stream.0))?;
         Ok(Some((fd, true)))
     };
-    let pipes = output.sources().map(one).collect::<Result<_, StartError>>()?;
+    let pipes = output.sources().map(one).collect::<Result<Pipes, StartError>>()?;
     Ok((output, pipes))
 }
 

@@ -19,7 +19,7 @@ use crate::check::notify;
 use crate::ctl::server::Departure;
 use crate::input;
 use crate::output::{Furniture, StreamId};
-use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing};
+use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing, Timer, When};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
 use crate::supervisor::journal::News;
@@ -144,9 +144,15 @@ impl Loop {
         self.finish_edit();
     }
 
+    /// Who is there has changed: what is kept for services by their numbers follows.
+    pub(super) fn follow_services(&mut self) {
+        self.remap_sockets();
+        self.follow_timers();
+    }
+
     /// Does what the core asks for after an edit.
     pub(super) fn finish_edit(&mut self) {
-        self.remap_sockets();
+        self.follow_services();
         while let Some(action) = self.supervisor.poll_action() {
             self.perform(action);
         }
@@ -183,6 +189,10 @@ impl Loop {
     pub(super) fn prepare(&mut self, wanted: Wanted) -> Result<Kit, String> {
         let Wanted { service, number, run, process, instance } = wanted;
         let sockets = self.sockets.of(service)?;
+        if matches!(&service.timer, Some(Timer { when: When::At(_), .. })) {
+            let ready = self.timers.make_ready(self.poll.registry());
+            ready.map_err(|errno| format!("no timer for its time of the day: {errno}"))?;
+        }
         let keeps = instance.is_some_and(|id| self.keeps_output(id, service, process));
         let furniture = if keeps { None } else { Some(self.furnish(wanted)?) };
         let ear = match self.ear(service, process, instance) {

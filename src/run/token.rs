@@ -23,13 +23,15 @@ pub enum Source {
     Channel(u32),
     /// A socket at which somebody may wait for a service that is down; its place in the table.
     Demand(u32),
+    /// The timer for times of the day.
+    Clock,
 }
 
 /// The first of the control server's tokens.
 pub const CONTROL: Token = Token(0);
 
 /// Kinds are the residues modulo this; the quotient, past the control server's, is the index.
-const KINDS: usize = 5;
+const KINDS: usize = 7;
 
 impl Source {
     /// As a number for mio. `Control` stands for the server's first.
@@ -42,6 +44,7 @@ impl Source {
             Source::Notify(index) => (3, index),
             Source::Channel(index) => (4, index),
             Source::Demand(index) => (5, index),
+            Source::Clock => (6, 0),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -56,6 +59,7 @@ impl Source {
             3 => Source::Notify(index),
             4 => Source::Channel(index),
             5 => Source::Demand(index),
+            6 => Source::Clock,
             _ => Source::Signals,
         }
     }
@@ -71,7 +75,7 @@ mod tests {
             let own =
                 [Source::Output, Source::Probe, Source::Notify, Source::Channel, Source::Demand];
             let sources = own.into_iter().map(|kind| kind(index));
-            for source in sources.chain([Source::Signals, Source::Control]) {
+            for source in sources.chain([Source::Signals, Source::Control, Source::Clock]) {
                 assert_eq!(Source::of(source.token()), source);
             }
         }

@@ -23,7 +23,7 @@ impl Supervisor {
 
     /// Somebody connects to one of its sockets.
     pub(super) fn connected(&mut self, now: Instant, service: ServiceId, socket: u16) {
-        if service.index() >= self.roster.groups.len() {
+        if service.index() >= self.roster.groups.len() || !self.on_demand(service) {
             return;
         }
         for id in self.instances_of(service) {
@@ -58,21 +58,31 @@ impl Supervisor {
         self.service(service).start == Start::OnDemand
     }
 
+    /// Whether it waits for something to happen before it is started.
+    fn arms(&self, service: ServiceId) -> bool {
+        self.on_demand(service) || self.waits_for_its_time(service)
+    }
+
     /// Whether it is to be armed where others are started because somebody needs them: nothing of it is there.
     pub(super) fn is_lazy(&self, service: ServiceId) -> bool {
         let down = |id: InstanceId| {
             let slot = &self.roster.slots[id.index()];
             slot.leaving || slot.state.at_rest() || slot.state == State::Armed
         };
-        self.on_demand(service) && self.instances_of(service).all(down)
+        self.arms(service) && self.instances_of(service).all(down)
     }
 
-    /// It waits for a connection from now on.
+    /// It waits for a connection, or for its time, from now on.
     pub(super) fn arm(&mut self, now: Instant, id: InstanceId) {
-        let slot = &mut self.roster.slots[id.index()];
-        if slot.wanted_up && slot.state.at_rest() {
-            slot.history.clear();
-            self.enter(now, id, State::Armed, Cause::Awaits);
+        let cause = match self.timed(id) {
+            None => Cause::Awaits,
+            Some(_) => Cause::Scheduled,
+        };
+        let slot = &self.roster.slots[id.index()];
+        let done = cause == Cause::Scheduled && self.is_up(id);
+        if slot.wanted_up && slot.state.at_rest() && !done {
+            self.roster.slots[id.index()].history.clear();
+            self.enter(now, id, State::Armed, cause);
         }
     }
 
@@ -95,13 +105,14 @@ impl Supervisor {
     /// put down; who never was wanted may be started by one now.
     pub(super) fn follow_start(&mut self, now: Instant, service: ServiceId, ticket: Ticket) {
         let cause = Cause::Operator(Verb::Apply);
-        let start = self.service(service).start;
+        let (start, arms) = (self.service(service).start, self.arms(service));
         for id in self.instances_of(service) {
             let slot = &self.roster.slots[id.index()];
             if slot.leaving {
                 continue;
             }
             match (slot.state, start) {
+                (State::Armed, _) if arms => {}
                 (State::Armed, Start::Boot) => {
                     self.roster.slots[id.index()].ticket = ticket;
                     self.start(now, id, cause);

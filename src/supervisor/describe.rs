@@ -89,6 +89,8 @@ impl fmt::Display for Why<'_> {
                 Some(name) => write!(f, "a connection on {name}"),
                 None => f.write_str("a connection"), // it has other sockets since
             },
+            Cause::Scheduled => f.write_str("waits for its time"),
+            Cause::Timer => f.write_str("its time has come"),
             Cause::NeededBy(id) => write!(f, "needed by {}", name(id)),
             Cause::WaitsFor(id) => write!(f, "waits for {}", name(id)),
             Cause::DependenciesReady => f.write_str("what it waited for is ready"),

@@ -80,15 +80,20 @@ impl Supervisor {
         let counts = changed.iter().map(|(id, old, _)| (*id, old.processes.len(), count(*id)));
         let counts = counts.filter(|(_, old, new)| old != new).map(|(id, _, new)| (id, new as u32));
         let mut counts: Vec<(ServiceId, u32)> = counts.collect();
-        // Who depends on somebody goes down first.
-        counts.sort_by_key(|&(id, _)| std::cmp::Reverse(self.rank(id)));
-        for &(id, count) in &counts {
+        // Who depends on somebody goes down first, and comes up last.
+        counts.sort_by_key(|&(id, _)| self.rank(id));
+        for &(id, count) in counts.iter().rev() {
             self.have_fewer(now, id, count, Which::Highest, ticket);
         }
         // Who depends on somebody sees first that this one goes down, or is only on its way now.
         changed.sort_by_key(|(id, _, _)| self.rank(*id));
         for (id, old, restart) in &changed {
-            if old.start != self.service(*id).start {
+            let new = self.service(*id);
+            let (starts, timer) = (old.start != new.start, old.timer != new.timer);
+            if timer {
+                self.follow_timer(now, *id);
+            }
+            if starts || timer {
                 self.follow_start(now, *id, ticket);
             }
             if *restart {

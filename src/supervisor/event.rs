@@ -106,6 +106,11 @@ pub enum Event {
         /// Which of its sockets, counted from 0.
         socket: u16,
     },
+    /// A time of the day has come at which this service is to run.
+    Due {
+        /// Which.
+        service: ServiceId,
+    },
     /// A signal for the program of single-program mode.
     Forward {
         /// Whose.
@@ -135,6 +140,7 @@ impl Event {
             | Event::Exited { .. }
             | Event::ExecFailed { .. }
             | Event::Connection { .. }
+            | Event::Due { .. }
             | Event::Shutdown => None,
         }
     }
@@ -349,6 +355,10 @@ pub enum Cause {
     Awaits,
     /// Somebody connects to this socket of its, counted from 0.
     Connection(u16),
+    /// It is down until its time comes.
+    Scheduled,
+    /// Its time has come.
+    Timer,
     /// Another service needs it.
     NeededBy(ServiceId),
     /// This dependency is not ready yet.

@@ -15,7 +15,7 @@ use crate::signal::Signal;
 use crate::time::{Instant, Wall};
 
 /// How many changes of each instance are kept. A crash and its restart are four, so `why` shows
-/// the latest two; the memory of 10 000 instances stays below 20 MB.
+/// the latest two; the memory of 10 000 instances stays below 15 MB.
 pub const KEPT: usize = 8;
 
 /// How many events of all are kept at least, for subscribers that are behind: two for each
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn an_entry_stays_small_for_each_instance_has_ten() {
         let size = size_of::<Option<Entry>>();
-        assert!(size <= 152, "{size}");
+        assert!(size <= 128, "{size}");
     }
 
     fn supervisor() -> Supervisor {

@@ -14,6 +14,7 @@ use crate::supervisor::order::Links;
 use crate::supervisor::policy::History;
 use crate::supervisor::state::State;
 use crate::supervisor::tally::Tally;
+use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
 /// Whether an instance is to be exchanged for a successor, and how far that is.
@@ -54,6 +55,7 @@ pub(super) struct Slot {
     /// Since when it is in this phase.
     pub(super) since: Instant,
     pub(super) history: History,
+    pub(super) runs: Runs,
     /// The process that asks whether it is ready. Not yet reaped.
     pub(super) probe: Option<Pid>,
     pub(super) last_spawn: Option<Instant>,
@@ -82,6 +84,8 @@ pub(super) struct Group {
     pub(super) touched: bool,
     pub(super) released: bool,
     pub(super) pulled: bool,
+    /// When it is expected to run next, if that is reckoned outside.
+    pub(super) expected: Option<Instant>,
     /// Whether it is to be forgotten once none of its instances is left.
     pub(super) leaving: bool,
     /// Whether somebody new may have its place.
@@ -207,6 +211,7 @@ impl Roster {
             touched: false,
             released: false,
             pulled: false,
+            expected: None,
             leaving: false,
             vacant: false,
             several: false,
@@ -249,6 +254,7 @@ impl Roster {
             state: State::Stopped,
             since: Instant::ZERO,
             history: History::new(&self.groups[service.index()].service.rules),
+            runs: Runs::default(),
             probe: None,
             last_spawn: None,
             last_exit: None,

@@ -321,22 +321,28 @@ impl Supervisor {
 
     /// It is wanted up; what it needs was seen to.
     pub(super) fn start_alone(&mut self, now: Instant, id: InstanceId, cause: Cause) {
+        let asked = matches!(cause, Cause::Operator(_));
         match self.roster.slots[id.index()].state {
             State::Stopped | State::Failed | State::Backoff { .. } | State::Cooldown { .. } => {
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 self.start_when_free(now, id, cause);
             }
-            State::Armed | State::Waiting => self.start_when_free(now, id, cause),
-            State::Exited { .. } if self.is_up(id) => {} // a one-shot that did its work
+            State::Armed => {
+                self.begin_run(now, id);
+                self.start_when_free(now, id, cause);
+            }
+            State::Waiting => self.start_when_free(now, id, cause),
+            // A one-shot that did its work; what has a timer is run again by who says so.
+            State::Exited { .. } if self.is_up(id) && !(asked && self.comes_again(id)) => {}
             State::Exited { .. } => {
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 self.start_when_free(now, id, cause);
             }
             // Up, or will be: what was to come after it is forgotten.
             State::Spawning | State::Starting { .. } | State::Running { .. } => {}
             // zdaemon's manager calls the stop off; if the signal still has its effect, that is a death.
             State::Stopping { pid, spawned, .. } if self.ends_when_stopped() => {
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 let state = self.first_state(now, id, pid, spawned);
                 self.enter(now, id, state, cause);
             }
@@ -345,7 +351,7 @@ impl Supervisor {
             State::Clearing { then: Then::Leave(status), .. }
                 if self.service_of(id).kind == Kind::Oneshot && status.success() => {}
             State::Clearing { .. } => {
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 self.go_on_with(id, Then::Start);
             }
         }
@@ -353,7 +359,10 @@ impl Supervisor {
 
     /// It is wanted down, and stays so.
     pub(super) fn stop(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        self.change(id, |slot| (slot.wanted_up, slot.left) = (false, false));
+        if self.is_left(id) {
+            return; // the manager ends, and has let go of it
+        }
+        self.want(id, false);
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
@@ -380,20 +389,20 @@ impl Supervisor {
         match self.roster.slots[id.index()].state {
             State::Starting { .. } | State::Running { .. } => {
                 self.want(id, true);
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 self.pull(now, self.roster.slots[id.index()].service);
                 self.begin_stop(now, id, Reason::Asked, cause);
             }
             State::Exited { .. } => {
                 // A one-shot that did its work is the one case in which `start` would leave it alone.
-                self.roster.slots[id.index()].history.clear();
                 self.want(id, true);
+                self.begin_run(now, id);
                 self.pull(now, self.roster.slots[id.index()].service);
                 self.start_when_free(now, id, cause);
             }
             State::Stopping { .. } if self.ends_when_stopped() => {
                 self.want(id, true);
-                self.roster.slots[id.index()].history.clear();
+                self.begin_run(now, id);
                 self.go_down_because(id, Reason::Asked);
             }
             State::Armed if verb == Verb::Apply => {} // the next connection starts what is new

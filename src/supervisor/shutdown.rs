@@ -129,6 +129,7 @@ impl Supervisor {
             return;
         }
         let code = self.code_of(id);
+        let again = self.comes_again(id);
         let nothing_left = self.ending.live == 0 && !self.anything_held();
         // Who runs beside them is let finish first.
         let waits = nothing_left && self.ending.beside > 0;
@@ -137,7 +138,7 @@ impl Supervisor {
             ExitPolicy::Never => None,
             ExitPolicy::Main => {
                 let rest = |id: InstanceId| self.roster.slots[id.index()].state.at_rest();
-                let over = service.main && self.instances_of(slot.service).all(rest);
+                let over = service.main && !again && self.instances_of(slot.service).all(rest);
                 over.then_some(code)
             }
             ExitPolicy::Critical if service.critical && code != 0 => Some(code),
@@ -169,12 +170,12 @@ impl Supervisor {
         self.settings.runner.is_some()
     }
 
-    /// Whether an operator keeps something stopped, who may want to start it again. What never ran has
-    /// the cause that it began with.
+    /// Whether something will run again by itself, or an operator keeps something stopped, who may want to start it
+    /// again. What never ran has the cause that it began with.
     fn anything_held(&self) -> bool {
         self.members().any(|id| {
             let slot = &self.roster.slots[id.index()];
-            slot.state == State::Stopped && slot.cause != Cause::Boot
+            self.comes_again(id) || slot.state == State::Stopped && slot.cause != Cause::Boot
         })
     }
 

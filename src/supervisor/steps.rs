@@ -10,6 +10,7 @@ use crate::supervisor::kinds;
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
 use crate::supervisor::state::{Asking, Reason, State, Then};
+use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
 impl Supervisor {
@@ -60,7 +61,7 @@ impl Supervisor {
                 let dependency = self.roster.groups[service.index()].links.pulled[next];
                 let lacking = |id: InstanceId| {
                     let slot = &self.roster.slots[id.index()];
-                    !slot.wanted_up || (slot.state.at_rest() && !self.is_up(id))
+                    !slot.wanted_up || (slot.state.at_rest() && !self.satisfies(id))
                 };
                 if self.instances_of(dependency).any(lacking) {
                     self.mark_pulled(dependency);
@@ -97,14 +98,25 @@ impl Supervisor {
         while let Some((_, owner)) = self.deadlines.first().filter(|&(at, _)| at <= now) {
             match owner {
                 Owner::Shutdown => self.shutdown_overdue(now),
-                Owner::Instance(id) => self.due(now, id),
+                Owner::Instance(id) => match self.roster.slots[id.index()].runs.due {
+                    Some(due) if due <= now => self.run_due(now, id),
+                    Some(_) | None => self.due(now, id),
+                },
             }
         }
     }
 
     /// Sets what is wanted of an instance; of one that is to be forgotten nothing is.
     pub(super) fn want(&mut self, id: InstanceId, up: bool) {
-        self.change(id, |slot| slot.wanted_up = up && !slot.leaving);
+        self.change(id, |slot| {
+            slot.wanted_up = up && !slot.leaving;
+            if !slot.wanted_up {
+                slot.runs = Runs::default();
+            }
+        });
+        if !up {
+            self.rearm(id);
+        }
     }
 
     /// The one place where a state changes.
@@ -216,7 +228,8 @@ impl Supervisor {
             (Some(limit), State::Running { spawned, .. }) => Some(spawned + limit),
             (_, state) => state.deadline(),
         };
-        self.deadlines.set(Owner::Instance(id), deadline);
+        let first = deadline.into_iter().chain(slot.runs.due).min();
+        self.deadlines.set(Owner::Instance(id), first);
     }
 
     /// Starts an instance that is wanted up as soon as what it depends on allows.
@@ -285,6 +298,7 @@ impl Supervisor {
 
     /// Goes on after the end of a process.
     pub(super) fn go_on(&mut self, now: Instant, id: InstanceId, then: Then, cause: Cause) {
+        let next_due = self.is_next_due(id, then);
         match then {
             Then::Stop => self.enter(now, id, State::Stopped, cause),
             Then::Start => self.start_when_free(now, id, cause),
@@ -295,6 +309,9 @@ impl Supervisor {
                 self.after_leaving(now, id);
             }
             Then::GiveUp => self.enter(now, id, State::Failed, cause),
+        }
+        if next_due && !self.ending.begun() {
+            self.run_now(now, id);
         }
     }
 

@@ -34,13 +34,14 @@ pub struct Summary {
 }
 
 impl Tally {
-    /// What one instance adds.
-    pub fn of(kind: Kind, wanted: bool, state: &State) -> Tally {
+    /// What one instance adds. `timed`, of one that runs again and again: whether it has succeeded once.
+    pub fn of(kind: Kind, wanted: bool, state: &State, timed: Option<bool>) -> Tally {
         let done = satisfied_by(kind, state);
-        let hopeless = matches!(state, State::Exited { .. } | State::Failed) && !done;
-        // Who would be started by a connection may be connected to.
-        let up = matches!(state, State::Running { .. } | State::Armed) || done;
-        let resting = matches!(state, State::Backoff { .. } | State::Cooldown { .. });
+        let over = matches!(state, State::Exited { .. } | State::Failed) && !done;
+        // Who will run again has not ended for good.
+        let (hopeless, dead) = (over && timed.is_none(), over && timed.is_some());
+        let up = satisfies(kind, state, timed);
+        let resting = dead || matches!(state, State::Backoff { .. } | State::Cooldown { .. });
         Tally {
             wanted: wanted.into(),
             ready: (wanted && up).into(),
@@ -80,6 +81,16 @@ impl Tally {
             settled: self.wanted == 0 || self.hopeless + self.resting > 0,
             leaving: self.wanted == 0 && self.busy > 0,
         }
+    }
+}
+
+/// Whether this is what its dependents need.
+pub fn satisfies(kind: Kind, state: &State, timed: Option<bool>) -> bool {
+    match (state, timed) {
+        (_, Some(true)) | (State::Running { .. }, _) => true,
+        // Who would be started by a connection may be connected to.
+        (State::Armed, timed) => timed.is_none(),
+        _ => satisfied_by(kind, state),
     }
 }
 

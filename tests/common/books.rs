@@ -240,9 +240,12 @@ impl Books {
                 shadow.heard_ready |= ready;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
-            Event::Connection { service, .. } => self.note_connection(service),
+            Event::Connection { service, .. } | Event::Due { service } => {
+                self.note_connection(service);
+            }
+            Event::Tick => self.note_due(),
             Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
-            Event::Boot | Event::Tick | Event::Forward { .. } => {}
+            Event::Boot | Event::Forward { .. } => {}
         }
     }
 
@@ -375,14 +378,15 @@ impl Books {
 
     /// Wanted, and all that are wanted are ready.
     pub fn satisfied(&self, on: ServiceId) -> bool {
-        self.wanted(on).next().is_some() && self.wanted(on).all(|id| self.core.is_up(id))
+        self.wanted(on).next().is_some() && self.wanted(on).all(|id| self.core.satisfies(id))
     }
 
     /// Not to be waited for by those who could do without.
     fn settled(&self, on: ServiceId) -> bool {
         let rests = |id: InstanceId| {
             let dead = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
-            dead.contains(&self.core.instance(id).phase) && !self.core.is_up(id)
+            let done = self.core.is_up(id);
+            dead.contains(&self.core.instance(id).phase) && !done
         };
         self.wanted(on).next().is_none() || self.core.instances_of(on).any(rests)
     }

@@ -1,18 +1,31 @@
 //! What comes up with a service.
 
-use lar::plan::{InstanceId, ServiceId, Start};
+use lar::plan::{InstanceId, ServiceId, Start, Timer, When};
 use lar::supervisor::Supervisor;
 use lar::supervisor::state::StateKind;
 
 use super::Books;
 
 impl Books {
-    /// Whoever waited for that may be spawned.
+    /// Whoever waited for that may be spawned; a run of what has a timer may begin, and pull up what it needs.
     pub(super) fn note_connection(&mut self, service: ServiceId) {
-        let armed = |id: &InstanceId| self.core.state_kind(*id) == StateKind::Armed;
-        let armed: Vec<InstanceId> = self.core.instances_of(service).filter(armed).collect();
+        let comes = |id: &InstanceId| {
+            let timed = self.core.service(service).timer.is_some();
+            let again = timed && self.core.instance(*id).wanted_up;
+            again || self.core.state_kind(*id) == StateKind::Armed
+        };
+        let armed: Vec<InstanceId> = self.core.instances_of(service).filter(comes).collect();
         if !self.core.shutting_down() {
             armed.into_iter().for_each(|id| self.note_start(id));
+        }
+    }
+
+    /// A run of whoever has a timer may be due.
+    pub(super) fn note_due(&mut self) {
+        for service in self.core.services() {
+            if self.core.service(service).timer.is_some() {
+                self.note_connection(service);
+            }
         }
     }
 
@@ -33,10 +46,12 @@ impl Books {
     }
 }
 
-/// Whether a service is only armed when others need it: it starts on demand, and nothing of it is there.
+/// Whether a service is only armed when others need it: it starts on demand, or at its time, and nothing of it is
+/// there.
 fn is_lazy(core: &Supervisor, id: ServiceId) -> bool {
+    let at = matches!(&core.service(id).timer, Some(Timer { when: When::At(_), .. }));
     let down = [StateKind::Stopped, StateKind::Armed, StateKind::Exited, StateKind::Failed];
-    core.service(id).start == Start::OnDemand
+    (core.service(id).start == Start::OnDemand || at)
         && core
             .instances_of(id)
             .all(|id| core.is_leaving(id) || down.contains(&core.state_kind(id)))

@@ -70,6 +70,20 @@ fn who_is_starting_is_asked_no_more_and_who_has_no_process_is_not_started() {
 }
 
 #[test]
+fn what_the_manager_has_let_go_of_is_not_stopped_any_more() {
+    let mut play = boot(vec![service("db"), left("web")]);
+    play.spawned(DB);
+    play.spawned(WEB);
+    play.tell(Event::Shutdown);
+    play.tell(Event::Shutdown);
+    play.log();
+    play.order(WEB, Verb::Stop);
+    assert_eq!((play.phase(WEB), play.log()), (Phase::Running, vec![]));
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 finish 1"]);
+}
+
+#[test]
 fn an_operators_stop_still_stops_it() {
     let mut play = boot(vec![left("db"), service("web")]);
     play.spawned(DB);

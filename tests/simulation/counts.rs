@@ -20,12 +20,13 @@ macro_rules! list {
 
 list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
     ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Roll Clear Kill Forward
-    Connection Shutdown);
+    Connection Due Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
-    ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged Idle);
+    ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged Idle
+    TimerElapsed);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -158,6 +159,7 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
         },
         Event::Forward { instance, .. } => (Kind::Forward, Some(instance)),
         Event::Connection { .. } => (Kind::Connection, None),
+        Event::Due { .. } => (Kind::Due, None),
         Event::Shutdown => (Kind::Shutdown, None),
     }
 }

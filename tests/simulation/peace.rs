@@ -70,6 +70,7 @@ impl World<'_> {
             _ if instance.standing != Standing::Regular && instance.phase != Phase::Waiting => {
                 false
             }
+            _ if self.loops(id) && instance.wanted_up => true,
             Phase::Running => instance.wanted_up,
             Phase::Stopped => {
                 instance.wanted_up == (self.books.core.state_kind(id) == StateKind::Armed)
@@ -98,6 +99,9 @@ impl World<'_> {
 
     /// Ended for good: whoever requires it must not wait for it.
     fn has_ended(&self, on: ServiceId) -> bool {
+        if self.books.core.service(on).timer.is_some() {
+            return false;
+        }
         let ended = |id| {
             let phase = self.books.core.instance(id).phase;
             [Phase::Exited, Phase::Failed].contains(&phase) && !self.books.core.is_up(id)
@@ -110,6 +114,6 @@ impl World<'_> {
         let service = self.books.service(id);
         // zdaemon's order: a quick exit with 0 rests first, however often.
         let again = service.rules.restart == Restart::Always || service.rules.governor_first;
-        service.kind == Kind::Oneshot && again
+        service.kind == Kind::Oneshot && (again || service.timer.is_some())
     }
 }

@@ -3,7 +3,7 @@
 use lar::exit::Errno;
 use lar::plan::{
     Delay, ExitPolicy, Flapping, GiveUp, KillMode, Kind, Ladder, Order, Plan, Probe, Process,
-    Restart, Rules, Rung, Runner, Service, ServiceId, Settings, Single, Start,
+    Restart, Rules, Rung, Runner, Service, ServiceId, Settings, Single, Start, Timer, When,
 };
 use lar::signal::Signal;
 use lar::time::Duration;
@@ -74,7 +74,7 @@ pub fn plan(random: &mut Random) -> Plan {
 /// A `<runner>`: one program that runs on.
 fn zdaemon(random: &mut Random, mut services: Vec<Service>) -> Plan {
     for service in &mut services {
-        (service.kind, service.start) = (Kind::Simple, Start::Boot);
+        (service.kind, service.start, service.timer) = (Kind::Simple, Start::Boot, None);
     }
     let backoff_limit = Some(random.below(4) as u32);
     let settings = Settings {
@@ -99,15 +99,18 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     }
     let intervals = [0, 50, 100, 1000].map(Duration::from_millis);
     let timeouts = [200, 1000, 5000].map(Duration::from_millis);
+    let start = match random.below(100) {
+        _ if single => Start::Boot,
+        0..70 => Start::Boot,
+        70..85 => Start::Manual,
+        _ => Start::OnDemand,
+    };
+    let timed = oneshot && !single && start != Start::OnDemand && random.chance(50);
     Service {
         name: format!("s{at}"),
+        timer: timed.then(|| timer(random)),
         kind: if oneshot { Kind::Oneshot } else { Kind::Simple },
-        start: match random.below(100) {
-            _ if single => Start::Boot,
-            0..70 => Start::Boot,
-            70..85 => Start::Manual,
-            _ => Start::OnDemand,
-        },
+        start,
         sockets: vec!["web".into(), "admin".into()],
         order: order(random, at),
         ready_interval: random.pick(&intervals),
@@ -123,6 +126,15 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         rolling: random.pick(&[0, 0, 1, 2]),
         ..Service::default()
     }
+}
+
+fn timer(random: &mut Random) -> Timer {
+    let every = Duration::from_millis(1) + random.millis(30_000);
+    let when = match random.chance(50) {
+        true => When::Every(every),
+        false => When::At(vec![90]),
+    };
+    Timer { when, queue: random.chance(50) }
 }
 
 /// Whom it depends on: only services before it, so there is no cycle.

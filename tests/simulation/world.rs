@@ -201,6 +201,9 @@ impl<'a> World<'a> {
                     if change.from == Phase::Exited && change.cause == Cause::Awaits {
                         self.counts.fault(Fault::Idle);
                     }
+                    if change.cause == Cause::Timer {
+                        self.counts.fault(Fault::TimerElapsed);
+                    }
                 }
                 Action::Created { instance } => self.created(instance),
                 Action::Renew { instance } => self.asked_to_renew(instance),
@@ -449,12 +452,15 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Somebody connects to any service, also where nobody looks.
+    /// Somebody connects to any service, also where nobody looks; or its time has come.
     fn connect(&mut self) {
         let services: Vec<_> = self.books.core.services().collect();
         if !services.is_empty() {
             let (service, socket) = (self.random.pick(&services), self.random.below(3) as u16);
-            self.tell(Event::Connection { service, socket });
+            match self.random.chance(60) {
+                true => self.tell(Event::Connection { service, socket }),
+                false => self.tell(Event::Due { service }),
+            }
         }
     }
 }

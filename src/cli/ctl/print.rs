@@ -381,15 +381,19 @@ fn change(record: &Fields) -> String {
 
 fn next_try(record: &Fields) -> Option<String> {
     let next = Duration::from_millis(record.number("next_ms")?);
-    Some(format!("next try in {}", Human(next)))
+    let state = record.text("state").or(record.text("to")).unwrap_or_default();
+    let what = if ["backoff", "cooldown"].contains(&&*state) { "try" } else { "run" };
+    Some(format!("next {what} in {}", Human(next)))
 }
 
 /// What is worth knowing besides the state: why it is not up, or what it says of itself.
 fn detail(record: &Fields) -> String {
     let text = |key| record.text(key).map(printable);
     let up = record.text("up").is_some_and(|up| up == "yes");
-    let settled = record.text("state").is_some_and(|state| state == "stopped");
-    let cause = text("cause").filter(|_| !up && !settled);
+    let stopped = record.text("state").is_some_and(|state| state == "stopped");
+    // Who is down and wanted up waits for something.
+    let waits = stopped && record.text("wanted").is_some_and(|wanted| wanted == "up");
+    let cause = text("cause").filter(|_| waits || !up && !stopped);
     let restarts = record.number("restarts").unwrap_or(0);
     let last = text("last_exit").filter(|_| up && restarts > 0);
     let last = last.map(|last| format!("last exit: {last}"));

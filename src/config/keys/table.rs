@@ -53,6 +53,14 @@ keys! {
         "streams" "NAME…" [""] "ctrl data" Restart list
             : "two-way fds from 3 on (after its sockets), each told by LAR_STREAM_<NAME>; for `send --stream`";
     }
+    Service / "timers" {
+        "every" "TIME" [""] "15m" Live
+            : "a one-shot runs when it is wanted up, and again this long after each start";
+        "at" "HH:MM…" [""] "03:30" Live list
+            : "a one-shot runs at these times of the day, by local time, and not when lar starts";
+        "overlap" "skip|queue" ["skip"] "queue" Live
+            : "a run that is due during another one is left out, or comes right after it";
+    }
     Service / "sockets" {
         "sockets" "NAME…" [""] "web" Restart list
             : "the `<socket>`s that it is given, as fds from 3 up, with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES";

@@ -160,9 +160,12 @@ fn health(targets: Targets, view: &View) -> Reply {
     let supervisor = view.supervisor;
     let counts = |id: &InstanceId| regular(supervisor, *id) && supervisor.instance(*id).wanted_up;
     let wanted = || targets.iter().filter(counts);
-    let up = wanted().filter(|&id| supervisor.is_up(id)).count() as u32;
+    // What waits for its time is as it should be.
+    let waits = |id| supervisor.instance(id).phase == Phase::Stopped;
+    let well = |id: &InstanceId| supervisor.is_up(*id) || waits(*id);
+    let up = wanted().filter(well).count() as u32;
     // The first one says why.
-    let down = wanted().find(|&id| !supervisor.is_up(id));
+    let down = wanted().find(|id| !well(id));
     let verdict = down.map_or(Ok(()), |id| Err((Code::Failed, failure(view, id))));
     Reply::own(What::Health { up, wanted: wanted().count() as u32 }, verdict.into())
 }
@@ -398,7 +401,7 @@ fn refuse_already(supervisor: &Supervisor, ids: &[InstanceId], verb: Verb) -> Re
         let instance = supervisor.instance(id);
         let already = match verb {
             Verb::Stop => is_down(&instance) && !instance.wanted_up,
-            _ => supervisor.is_up(id),
+            _ => supervisor.is_up(id) && instance.phase != Phase::Stopped,
         };
         if already {
             let phase = instance.phase.word();

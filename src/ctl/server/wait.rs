@@ -157,13 +157,14 @@ impl Waiter {
             return Err((Code::Superseded, format!("{label}: the manager is ending")));
         }
         match instance.phase {
+            // What has a timer may be up for its last run; this one is asked about.
+            Phase::Starting | Phase::Waiting | Phase::Stopping => Ok(false),
             _ if view.supervisor.is_up(id) => Ok(true),
             Phase::Backoff if !died(view, id, instance.cause) => Ok(false),
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
                 Err((Code::StartFailed, failure(view, id)))
             }
-            Phase::Stopped | Phase::Waiting | Phase::Starting => Ok(false),
-            Phase::Running | Phase::Stopping => Ok(false),
+            Phase::Stopped | Phase::Running => Ok(false),
         }
     }
 
