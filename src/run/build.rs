@@ -18,7 +18,7 @@ use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
-use crate::exit::{Errno, Pid};
+use crate::exit::Errno;
 use crate::input::Input;
 use crate::output::{Output, StreamId};
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
@@ -28,7 +28,7 @@ use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
-use crate::sys::{boot, clock, fd, reap, signals};
+use crate::sys::{boot, clock, fd, own_pid, reap, signals};
 use crate::time::Instant;
 
 /// Why nothing was started.
@@ -86,10 +86,9 @@ impl Loop {
         let (listeners, listener_of) = ears;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
-        let pid = Pid(std::process::id() as i32);
         let instances = plan.instances();
         let level = plan.event_log.level;
-        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
+        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (own_pid().0 as u64) << 40);
         let mut this = Loop {
             pid_file: supervisor.settings().pid_file.as_deref().and_then(write_pid),
             inbox: inbox(instances),
@@ -131,7 +130,7 @@ impl Loop {
             started,
             config_path,
             asked_to_end: None,
-            pid,
+            pid: own_pid(),
         };
         this.follow_services();
         Ok((this, startup))
