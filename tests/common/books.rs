@@ -75,6 +75,8 @@ pub struct Shadow {
     gone: bool,
     /// It runs beside the instances.
     beside: bool,
+    /// A run of it was due while another went on, and comes after that.
+    queued: bool,
 }
 
 /// The supervisor and its books.
@@ -224,13 +226,17 @@ impl Books {
                         shadow.last_spawn =
                             shadow.spawning.then_some(self.now).or(shadow.last_spawn);
                         shadow.spawning = false;
+                        self.note_end_of_run(instance);
                     }
                     Role::Probe => {}
                 }
             }
             Event::Exited { pid, status, lingering } => self.reap(pid, status, lingering),
             Event::ExecFailed { pid, .. } => self.reap(pid, ExitStatus::Code(127), false),
-            Event::GroupGone { instance } => self.shadows[instance.index()].clearing = None,
+            Event::GroupGone { instance } => {
+                self.shadows[instance.index()].clearing = None;
+                self.note_end_of_run(instance);
+            }
             Event::Notified { instance } => {
                 self.shadows[instance.index()].heard_ready |=
                     matches!(self.probe(instance), Some(Probe::Notify));
@@ -258,6 +264,7 @@ impl Books {
                 shadow.clearing = lingering.then_some(self.now);
                 shadow.climb = None;
                 self.died = Some(process.instance);
+                self.note_end_of_run(process.instance);
             }
             Role::Probe if process.adopted => shadow.heard_ready |= status.success(),
             Role::Main | Role::Probe => {}
@@ -369,7 +376,8 @@ impl Books {
                 assert!(free, "{label}: did not wait for {on:?}");
             }
         }
-        self.shadows[id.index()].spawning = true;
+        let shadow = &mut self.shadows[id.index()];
+        (shadow.spawning, shadow.queued) = (true, false);
     }
 
     fn wanted(&self, on: ServiceId) -> impl Iterator<Item = InstanceId> + '_ {

@@ -15,6 +15,8 @@ impl Books {
             again || self.core.state_kind(*id) == StateKind::Armed
         };
         let armed: Vec<InstanceId> = self.core.instances_of(service).filter(comes).collect();
+        let queues = self.core.service(service).timer.as_ref().is_some_and(|timer| timer.queue);
+        armed.iter().for_each(|id| self.shadows[id.index()].queued |= queues);
         if !self.core.shutting_down() {
             armed.into_iter().for_each(|id| self.note_start(id));
         }
@@ -26,6 +28,15 @@ impl Books {
             if self.core.service(service).timer.is_some() {
                 self.note_connection(service);
             }
+        }
+    }
+
+    /// A process has ended, or what it left behind: the run that was due meanwhile may begin, and like any run it
+    /// pulls up what it needs, also what an operator has stopped since.
+    pub(super) fn note_end_of_run(&mut self, id: InstanceId) {
+        let comes = self.shadows[id.index()].queued && self.core.has(id);
+        if comes && self.core.instance(id).wanted_up && !self.core.shutting_down() {
+            self.note_start(id);
         }
     }
 
