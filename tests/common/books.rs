@@ -246,10 +246,9 @@ impl Books {
                 shadow.heard_ready |= ready;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
-            Event::Connection { service, .. } | Event::Due { service } => {
-                self.note_connection(service);
-            }
-            Event::Tick => self.note_due(),
+            Event::Connection { service, .. } => self.note_connection(service),
+            Event::Due { service } => self.note_due(service),
+            Event::Tick => self.note_tick(),
             Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
             Event::Boot | Event::Forward { .. } => {}
         }
@@ -368,7 +367,9 @@ impl Books {
         if !self.core.shutting_down() {
             let order = &self.service(id).order;
             for &on in &order.requires {
-                assert!(self.satisfied(on), "{label}: spawned before {on:?}");
+                let state = |id| (id, self.kind(id), self.core.instance(id).wanted_up);
+                let states: Vec<_> = self.core.instances_of(on).map(state).collect();
+                assert!(self.satisfied(on), "{label}: spawned before {on:?}: {states:?}");
             }
             // What was dead when its turn came may be on its way up by the end of the same tick.
             for on in order.all().filter(|_| event != Event::Tick) {

@@ -15,20 +15,23 @@ impl Books {
             again || self.core.state_kind(*id) == StateKind::Armed
         };
         let armed: Vec<InstanceId> = self.core.instances_of(service).filter(comes).collect();
-        let queues = self.core.service(service).timer.as_ref().is_some_and(|timer| timer.queue);
-        armed.iter().for_each(|id| self.shadows[id.index()].queued |= queues);
         if !self.core.shutting_down() {
             armed.into_iter().for_each(|id| self.note_start(id));
         }
     }
 
     /// A run of whoever has a timer may be due.
-    pub(super) fn note_due(&mut self) {
-        for service in self.core.services() {
-            if self.core.service(service).timer.is_some() {
-                self.note_connection(service);
-            }
-        }
+    pub(super) fn note_tick(&mut self) {
+        self.core.services().for_each(|service| self.note_due(service));
+    }
+
+    /// The same of one service: it begins now, or after the run that goes on.
+    pub(super) fn note_due(&mut self, service: ServiceId) {
+        let Some(queue) = self.core.service(service).timer.as_ref().map(|timer| timer.queue) else {
+            return;
+        };
+        self.note_connection(service);
+        self.core.instances_of(service).for_each(|id| self.shadows[id.index()].queued |= queue);
     }
 
     /// A process has ended, or what it left behind: the run that was due meanwhile may begin, and like any run it
