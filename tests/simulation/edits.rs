@@ -1,6 +1,6 @@
 //! Operators who add, remove, scale and redefine services while everything goes wrong.
 
-use lar::plan::{InstanceId, Process, Service, ServiceId, Settings};
+use lar::plan::{InstanceId, Kind, Process, Service, ServiceId, Settings};
 use lar::signal::Signal;
 use lar::supervisor::Cause;
 use lar::supervisor::edit::{Fate, Revision, Which};
@@ -160,7 +160,11 @@ impl World<'_> {
         let restart = self.random.chance(50);
         let service = match restart {
             true => Service { name, ..new },
-            false => Service { name, kind: old.kind, processes: old.processes, ..new },
+            false => {
+                // Only a one-shot has a timer.
+                let timer = new.timer.clone().filter(|_| old.kind == Kind::Oneshot);
+                Service { name, kind: old.kind, timer, processes: old.processes, ..new }
+            }
         };
         Fate::Change { id, service: Box::new(service), restart }
     }
