@@ -62,6 +62,7 @@ impl Books {
     ) {
         assert!(now >= self.now, "time goes forward");
         self.now = now;
+        self.ticking = false;
         self.tickets += 1;
         let ended = self.core.shutting_down();
         let places = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
