@@ -275,7 +275,7 @@ fn check_with(name: &str, depths: [usize; 2], settings: Settings, services: Vec<
 
 #[test]
 fn every_history_of_one_service_keeps_the_rules() {
-    check("always", [6, 5], vec![service(Kind::Simple, Restart::Always)]);
+    check("always", [5, 5], vec![service(Kind::Simple, Restart::Always)]);
     check("never", [5, 5], vec![service(Kind::Simple, Restart::Never)]);
     check("one-shot", [5, 5], vec![service(Kind::Oneshot, Restart::OnFailure)]);
 }

@@ -142,6 +142,9 @@ impl World<'_> {
         if !prepared {
             self.counts.fault(Fault::NoSuccessor);
         }
+        if self.faults && self.random.chance(6) {
+            self.soon(50, Happening::Shutdown); // while the successor is on its way
+        }
         self.books.succeed(self.books.now, instance, prepared);
         self.obey();
     }
