@@ -275,7 +275,7 @@ fn check_with(name: &str, depths: [usize; 2], settings: Settings, services: Vec<
 
 #[test]
 fn every_history_of_one_service_keeps_the_rules() {
-    check("always", [6, 5], vec![service(Kind::Simple, Restart::Always)]);
+    check("always", [5, 5], vec![service(Kind::Simple, Restart::Always)]);
     check("never", [5, 5], vec![service(Kind::Simple, Restart::Never)]);
     check("one-shot", [5, 5], vec![service(Kind::Oneshot, Restart::OnFailure)]);
 }
@@ -299,7 +299,7 @@ fn every_history_of_zdaemons_program_keeps_the_rules() {
     for (name, service) in [("runner", plain), ("runner with a start test", asked)] {
         let runner = Some(Box::default());
         let settings = Settings { exit_policy, runner, ..Settings::default() };
-        check_with(name, [6, 5], settings, vec![service]);
+        check_with(name, [5, 5], settings, vec![service]);
     }
 }
 
@@ -312,7 +312,7 @@ fn every_history_of_a_service_and_its_dependent_keeps_the_rules() {
     let migrate = service(Kind::Oneshot, Restart::OnFailure);
     let web = |order: &Order| Service { order: order.clone(), ..db.clone() };
     check("requires", [4, 4], vec![db.clone(), web(&requires)]);
-    check("requires, restart-with", [5, 4], vec![db.clone(), web(&along)]);
+    check("requires, restart-with", [4, 4], vec![db.clone(), web(&along)]);
     check("requires a one-shot", [4, 4], vec![migrate, web(&requires)]);
 }
 
@@ -344,7 +344,7 @@ fn every_history_of_a_service_on_demand_and_who_depends_on_whom_keeps_the_rules(
     let required = vec![lazy(Order::default()), plain(on(0))];
     let requiring = vec![lazy(on(1)), plain(Order::default())];
     for (name, depth, services) in
-        [("alone", 6, alone), ("required", 4, required), ("requiring", 4, requiring)]
+        [("alone", 5, alone), ("required", 4, required), ("requiring", 4, requiring)]
     {
         let settings = Settings { exit_policy: Some(ExitPolicy::All), ..Settings::default() };
         let plan = Plan { settings, services, ..Plan::default() };

@@ -17,6 +17,8 @@ mod leaving;
 mod orders;
 #[path = "scenarios/starting.rs"]
 mod starting;
+#[path = "scenarios/timers.rs"]
+mod timers;
 
 use books::Books;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};

@@ -61,7 +61,8 @@ impl Supervisor {
                 let dependency = self.roster.groups[service.index()].links.pulled[next];
                 let lacking = |id: InstanceId| {
                     let slot = &self.roster.slots[id.index()];
-                    !slot.wanted_up || (slot.state.at_rest() && !self.satisfies(id))
+                    let down = !slot.wanted_up || slot.state.at_rest() && !self.satisfies(id);
+                    down && !slot.leaving
                 };
                 if self.instances_of(dependency).any(lacking) {
                     self.mark_pulled(dependency);
@@ -85,6 +86,8 @@ impl Supervisor {
                 let slot = &self.roster.slots[id.index()];
                 match slot.wanted_up {
                     true if lazy || slot.state == State::Armed => self.arm(now, id),
+                    // That others need it is no order to do its work again.
+                    true if matches!(slot.state, State::Exited { .. }) && self.is_up(id) => {}
                     true => self.start_alone(now, id, cause),
                     false => {}
                 }

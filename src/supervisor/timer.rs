@@ -146,6 +146,10 @@ impl Supervisor {
     /// The definition of its timer is another one.
     pub(super) fn follow_timer(&mut self, now: Instant, service: ServiceId) {
         for id in self.instances_of(service) {
+            // What it did before it had a timer counts for those who depend on it, also when it runs again.
+            if self.timed(id) == Some(false) && self.is_up(id) {
+                self.change(id, |slot| slot.runs.succeeded = true);
+            }
             self.roster.slots[id.index()].runs.queued = false;
             self.reckon(now, id);
         }

@@ -14,6 +14,7 @@ impl Books {
             let shadow = &mut self.shadows[id.index()];
             assert_eq!(shadow.phase.unwrap_or(Phase::Stopped), phase, "every change is told");
             shadow.held |= ended;
+            shadow.wanted = self.core.instance(id).wanted_up;
             assert!(!shadow.overdue, "announced and not sent");
             if let Some(climb) = &mut shadow.climb {
                 assert!(!climb.cont, "CONT follows");

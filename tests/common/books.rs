@@ -15,6 +15,8 @@ mod edits;
 mod kinds;
 #[path = "pulled.rs"]
 mod pulled;
+#[path = "summary.rs"]
+mod summary;
 
 use lar::exit::{ExitStatus, Pid};
 use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Standing, Start};
@@ -75,6 +77,10 @@ pub struct Shadow {
     gone: bool,
     /// It runs beside the instances.
     beside: bool,
+    /// It was wanted up when the last event was over.
+    wanted: bool,
+    /// A run of it was due while another went on, and comes after that.
+    queued: bool,
 }
 
 /// The supervisor and its books.
@@ -93,6 +99,8 @@ pub struct Books {
     pub finished: Option<u8>,
     /// Whose main process has just ended.
     died: Option<InstanceId>,
+    /// The event that is looked at is a tick, and no edit.
+    ticking: bool,
     /// Whether a service was ever defined anew.
     redefined: bool,
     pub tickets: u64,
@@ -121,6 +129,7 @@ impl Books {
             end_signal: None,
             finished: None,
             died: None,
+            ticking: false,
             redefined: false,
             tickets: 0,
         }
@@ -155,6 +164,7 @@ impl Books {
         assert!(now >= self.now, "time goes forward");
         self.now = now;
         let begun = self.core.shutting_down();
+        self.ticking = event == Event::Tick;
         self.before(event);
         self.core.handle(now, event);
         self.actions.clear();
@@ -225,13 +235,17 @@ impl Books {
                         shadow.last_spawn =
                             shadow.spawning.then_some(self.now).or(shadow.last_spawn);
                         shadow.spawning = false;
+                        self.note_end_of_run(instance);
                     }
                     Role::Probe => {}
                 }
             }
             Event::Exited { pid, status, lingering } => self.reap(pid, status, lingering),
             Event::ExecFailed { pid, .. } => self.reap(pid, ExitStatus::Code(127), false),
-            Event::GroupGone { instance } => self.shadows[instance.index()].clearing = None,
+            Event::GroupGone { instance } => {
+                self.shadows[instance.index()].clearing = None;
+                self.note_end_of_run(instance);
+            }
             Event::Notified { instance } => {
                 self.shadows[instance.index()].heard_ready |=
                     matches!(self.probe(instance), Some(Probe::Notify));
@@ -241,10 +255,9 @@ impl Books {
                 shadow.heard_ready |= ready;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
-            Event::Connection { service, .. } | Event::Due { service } => {
-                self.note_connection(service);
-            }
-            Event::Tick => self.note_due(),
+            Event::Connection { service, .. } => self.note_connection(service),
+            Event::Due { service } => self.note_due(service),
+            Event::Tick => self.note_tick(),
             Event::Shutdown => self.shadows.iter_mut().for_each(|shadow| shadow.held = true),
             Event::Boot | Event::Forward { .. } => {}
         }
@@ -259,6 +272,7 @@ impl Books {
                 shadow.clearing = lingering.then_some(self.now);
                 shadow.climb = None;
                 self.died = Some(process.instance);
+                self.note_end_of_run(process.instance);
             }
             Role::Probe if process.adopted => shadow.heard_ready |= status.success(),
             Role::Main | Role::Probe => {}
@@ -362,7 +376,10 @@ impl Books {
         if !self.core.shutting_down() {
             let order = &self.service(id).order;
             for &on in &order.requires {
-                assert!(self.satisfied(on), "{label}: spawned before {on:?}");
+                let state = |id| (id, self.kind(id), self.core.instance(id).wanted_up);
+                let states: Vec<_> = self.core.instances_of(on).map(state).collect();
+                let ready = self.satisfied(on) || self.ticking && self.was_satisfied(on);
+                assert!(ready, "{label}: spawned before {on:?}: {states:?}");
             }
             // What was dead when its turn came may be on its way up by the end of the same tick.
             for on in order.all().filter(|_| event != Event::Tick) {
@@ -370,26 +387,8 @@ impl Books {
                 assert!(free, "{label}: did not wait for {on:?}");
             }
         }
-        self.shadows[id.index()].spawning = true;
-    }
-
-    fn wanted(&self, on: ServiceId) -> impl Iterator<Item = InstanceId> + '_ {
-        self.core.instances_of(on).filter(|&id| self.core.instance(id).wanted_up)
-    }
-
-    /// Wanted, and all that are wanted are ready.
-    pub fn satisfied(&self, on: ServiceId) -> bool {
-        self.wanted(on).next().is_some() && self.wanted(on).all(|id| self.core.satisfies(id))
-    }
-
-    /// Not to be waited for by those who could do without.
-    fn settled(&self, on: ServiceId) -> bool {
-        let rests = |id: InstanceId| {
-            let dead = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
-            let done = self.core.is_up(id);
-            dead.contains(&self.core.instance(id).phase) && !done
-        };
-        self.wanted(on).next().is_none() || self.core.instances_of(on).any(rests)
+        let shadow = &mut self.shadows[id.index()];
+        (shadow.spawning, shadow.queued) = (true, false);
     }
 
     fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {

@@ -1,7 +1,7 @@
 //! Changes of who there is, under the same audit as events.
 
 use lar::plan::{InstanceId, Process, ServiceId, Standing};
-use lar::supervisor::edit::{Revision, Which};
+use lar::supervisor::edit::{Fate, Revision, Which};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Action, Event, Supervisor, Ticket};
 use lar::time::{Duration, Instant};
@@ -14,6 +14,13 @@ impl Books {
     pub fn revise(&mut self, now: Instant, revision: Revision) {
         let removed: Vec<InstanceId> =
             revision.removed.iter().flat_map(|&id| self.core.instances_of(id)).collect();
+        // Also whoever runs beside instances that are all gone; of those nobody is told.
+        let changed = revision.fates.iter().filter_map(|fate| match fate {
+            Fate::Change { id, .. } => Some(*id),
+            Fate::Keep(_) | Fate::New(_) => None,
+        });
+        let changed = changed.filter(|_| !self.core.shutting_down());
+        changed.collect::<Vec<_>>().into_iter().for_each(|id| self.note_redefined(id));
         self.edit(now, &removed, |core, ticket| {
             core.revise(now, revision, ticket);
         });
@@ -55,6 +62,7 @@ impl Books {
     ) {
         assert!(now >= self.now, "time goes forward");
         self.now = now;
+        self.ticking = false;
         self.tickets += 1;
         let ended = self.core.shutting_down();
         let places = self.core.services().map(|id| id.index() + 1).max().unwrap_or(0);
@@ -119,11 +127,15 @@ impl Books {
         }
     }
 
-    /// A ladder that has changed is not counted on any more.
     pub(super) fn audit_redefined(&mut self, id: InstanceId) {
         assert!(!self.shadows[id.index()].gone, "nobody is defined anew");
+        assert!(self.redefined, "nobody has another definition");
+    }
+
+    /// A ladder that has changed is not counted on any more.
+    fn note_redefined(&mut self, service: ServiceId) {
         self.redefined = true;
-        for id in self.core.all_of(self.core.instance(id).service) {
+        for id in self.core.all_of(service) {
             if let Some(climb) = &mut self.shadows[id.index()].climb {
                 climb.other = true;
             }

@@ -36,11 +36,25 @@ impl Books {
     }
 
     /// A run of whoever has a timer may be due.
-    pub(super) fn note_due(&mut self) {
-        for service in self.core.services() {
-            if self.core.service(service).timer.is_some() {
-                self.note_connection(service);
-            }
+    pub(super) fn note_tick(&mut self) {
+        self.core.services().for_each(|service| self.note_due(service));
+    }
+
+    /// The same of one service: it begins now, or after the run that goes on.
+    pub(super) fn note_due(&mut self, service: ServiceId) {
+        let Some(queue) = self.core.service(service).timer.as_ref().map(|timer| timer.queue) else {
+            return;
+        };
+        self.note_connection(service);
+        self.core.instances_of(service).for_each(|id| self.shadows[id.index()].queued |= queue);
+    }
+
+    /// A process has ended, or what it left behind: the run that was due meanwhile may begin, and like any run it
+    /// pulls up what it needs, also what an operator has stopped since.
+    pub(super) fn note_end_of_run(&mut self, id: InstanceId) {
+        let comes = self.shadows[id.index()].queued && self.core.has(id);
+        if comes && self.core.instance(id).wanted_up && !self.core.shutting_down() {
+            self.note_start(id);
         }
     }
 

@@ -98,3 +98,55 @@ fn an_operators_stop_still_stops_it() {
     play.exits(DB, 0);
     assert_eq!(play.log(), ["0 finish 0"]);
 }
+
+/// A service that is left, up; its successor was asked for.
+fn rolling() -> Play {
+    let mut play = boot(vec![asked(left("web"), Probe::Notify)]);
+    play.spawned(DB);
+    play.ready(DB);
+    play.order(DB, Verb::Roll);
+    play
+}
+
+fn succeed(play: &mut Play) {
+    play.books.succeed(play.books.now, DB, true);
+    play.note();
+}
+
+#[test]
+fn a_successor_that_is_on_its_way_is_stopped_and_whom_it_was_to_follow_is_left() {
+    let mut play = rolling();
+    succeed(&mut play);
+    play.spawned(WEB);
+    play.log();
+    play.tell(Event::Shutdown);
+    assert_eq!(play.log(), ["0 web/next SIGTERM"]);
+    assert_eq!(play.phase(DB), Phase::Running);
+    play.exits(WEB, 0);
+    assert_eq!(play.log(), ["0 web/next gone", "0 finish 0"]);
+    assert!(play.books.core.is_left(DB));
+}
+
+#[test]
+fn a_successor_that_has_taken_over_is_left_and_the_old_one_is_waited_for() {
+    let mut play = rolling();
+    succeed(&mut play);
+    play.spawned(WEB);
+    play.ready(WEB);
+    play.log();
+    play.tell(Event::Shutdown);
+    assert_eq!(play.log(), [""; 0], "the old one is on its way down already");
+    assert!(play.books.core.is_left(WEB) && !play.books.core.is_left(DB));
+    play.exits(DB, 0);
+    assert_eq!(play.log(), ["0 web/old gone", "0 finish 0"]);
+}
+
+#[test]
+fn no_successor_comes_once_the_manager_ends() {
+    let mut play = rolling();
+    play.log();
+    play.tell(Event::Shutdown);
+    succeed(&mut play);
+    assert_eq!(play.log(), ["0 finish 0"]);
+    assert!(play.books.core.is_left(DB));
+}

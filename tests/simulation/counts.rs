@@ -26,7 +26,7 @@ list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileSt
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
     ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged Idle
-    TimerElapsed);
+    RunEvery RunAt RunQueued Retimed OnceBesideTimer OnceOnDemand ExchangedOnDemand Left LeftWithSuccessor);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [

@@ -1,10 +1,11 @@
 //! Operators who add, remove, scale and redefine services while everything goes wrong.
 
-use lar::plan::{InstanceId, Process, Service, ServiceId, Settings};
+use lar::plan::{
+    InstanceId, Kind, Process, Service, ServiceId, Settings, Standing, Start, Timer, When,
+};
 use lar::signal::Signal;
-use lar::supervisor::Cause;
 use lar::supervisor::edit::{Fate, Revision, Which};
-use lar::supervisor::{Event, Ticket, Verb};
+use lar::supervisor::{Cause, Change, Event, Phase, Ticket, Verb};
 
 use crate::counts::Fault;
 use crate::random::{self, ENDING};
@@ -74,6 +75,13 @@ impl World<'_> {
         let Some(&id) = ids.get(self.random.below(ids.len() as u64) as usize) else { return };
         if self.few() {
             self.counts.fault(Fault::Once);
+            let service = self.books.core.service(id);
+            if service.timer.is_some() {
+                self.counts.fault(Fault::OnceBesideTimer);
+            }
+            if service.start == Start::OnDemand {
+                self.counts.fault(Fault::OnceOnDemand);
+            }
             let limit = self.random.chance(40).then(|| self.random.millis(3000));
             let process = Process { argv: vec!["/bin/run".into()], ..Process::default() };
             self.books.once(self.books.now, id, process, limit);
@@ -81,11 +89,36 @@ impl World<'_> {
         }
     }
 
-    /// What the core says has happened to those who run beside the instances.
-    pub fn note(&mut self, cause: Cause) {
-        match cause {
-            Cause::TimeLimit => self.counts.fault(Fault::RunOverdue),
-            Cause::Replaced => self.counts.fault(Fault::Exchanged),
+    /// What a change says of those who are started by a timer or a connection, run beside others, or are left.
+    pub fn note(&mut self, change: Change) {
+        let service = self.books.core.instance(change.instance).service;
+        let (core, defined) = (&self.books.core, self.books.core.service(service));
+        let every = matches!(&defined.timer, Some(Timer { when: When::Every(_), .. }));
+        let on_demand = defined.start == Start::OnDemand;
+        let next = |id: InstanceId| core.instance(id).standing == Standing::Next;
+        let succeeds = core.all_of(service).any(next);
+        let due = matches!(self.told.back(), Some((_, Event::Tick | Event::Due { .. })));
+        let mut note = |fault, here| {
+            if here {
+                self.counts.fault(fault);
+            }
+        };
+        match change.cause {
+            Cause::Awaits => note(Fault::Idle, change.from == Phase::Exited),
+            Cause::TimeLimit => note(Fault::RunOverdue, true),
+            Cause::Replaced => {
+                note(Fault::Exchanged, true);
+                note(Fault::ExchangedOnDemand, on_demand);
+            }
+            Cause::Timer => {
+                note(Fault::RunEvery, every);
+                note(Fault::RunAt, !every);
+                note(Fault::RunQueued, !due);
+            }
+            Cause::Left => {
+                note(Fault::Left, true);
+                note(Fault::LeftWithSuccessor, succeeds);
+            }
             _ => {}
         }
     }
@@ -108,6 +141,9 @@ impl World<'_> {
         let prepared = !self.faults || !self.random.chance(8);
         if !prepared {
             self.counts.fault(Fault::NoSuccessor);
+        }
+        if self.faults && self.random.chance(6) {
+            self.soon(50, Happening::Shutdown); // while the successor is on its way
         }
         self.books.succeed(self.books.now, instance, prepared);
         self.obey();
@@ -160,8 +196,15 @@ impl World<'_> {
         let restart = self.random.chance(50);
         let service = match restart {
             true => Service { name, ..new },
-            false => Service { name, kind: old.kind, processes: old.processes, ..new },
+            false => {
+                // Only a one-shot has a timer.
+                let timer = new.timer.clone().filter(|_| old.kind == Kind::Oneshot);
+                Service { name, kind: old.kind, timer, processes: old.processes, ..new }
+            }
         };
+        if service.timer != old.timer {
+            self.counts.fault(Fault::Retimed);
+        }
         Fate::Change { id, service: Box::new(service), restart }
     }
 

@@ -49,7 +49,10 @@ impl World<'_> {
 
     fn describe(&self) -> String {
         let core = &self.books.core;
-        let word = |id| format!("{} {:?}", core.label(id), core.instance(id));
+        let word = |id| {
+            let peace = if self.is_at_peace(id) { "" } else { "HERE: " };
+            format!("{peace}{} {:?}", core.label(id), core.instance(id))
+        };
         core.instances().map(word).collect::<Vec<_>>().join("\n")
     }
 
@@ -60,10 +63,24 @@ impl World<'_> {
     fn is_at_peace(&self, id: InstanceId) -> bool {
         let instance = self.books.core.instance(id);
         if self.books.core.renews(id) {
-            // Only if what its successor depends on is held up.
-            let next = |next: &InstanceId| self.books.core.instance(*next).peer == Some(id);
-            let next = self.books.core.all_of(instance.service).find(next);
-            return next.is_some_and(|next| self.is_at_peace(next));
+            // Only if what its successor depends on is held up; or its turn comes after somebody of whom that is true.
+            let next = |next: &InstanceId| {
+                let next = self.books.core.instance(*next);
+                (next.standing, next.peer) == (Standing::Next, Some(id))
+            };
+            let all = || self.books.core.all_of(instance.service);
+            match all().find(next) {
+                Some(next) => return self.is_at_peace(next),
+                None => {
+                    let next = |id: &InstanceId| {
+                        self.books.core.instance(*id).standing == Standing::Next
+                            && self.is_at_peace(*id)
+                    };
+                    if self.books.core.awaits_successor(id) || !all().any(|id| next(&id)) {
+                        return false;
+                    }
+                }
+            }
         }
         match instance.phase {
             // Who runs beside the instances is forgotten when it is over.

@@ -105,7 +105,7 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         70..85 => Start::Manual,
         _ => Start::OnDemand,
     };
-    let timed = oneshot && !single && start != Start::OnDemand && random.chance(50);
+    let timed = oneshot && !single && start != Start::OnDemand && random.chance(65);
     Service {
         name: format!("s{at}"),
         timer: timed.then(|| timer(random)),
@@ -118,7 +118,7 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         start_timeout: random.chance(50).then(|| Duration::from_millis(800) + random.millis(3000)),
         stop: ladder(random),
         kill_mode: random.pick(&[KillMode::Mixed, KillMode::Group, KillMode::Process]),
-        leave: !single && random.chance(10),
+        leave: !single && random.chance(20),
         rules,
         critical: random.chance(8),
         main: single || random.chance(8),
@@ -129,7 +129,8 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
 }
 
 fn timer(random: &mut Random) -> Timer {
-    let every = Duration::from_millis(1) + random.millis(30_000);
+    let most = random.pick(&[500, 5000, 30_000]);
+    let every = Duration::from_millis(1) + random.millis(most);
     let when = match random.chance(50) {
         true => When::Every(every),
         false => When::At(vec![90]),

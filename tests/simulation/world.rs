@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Kind, Probe, Standing};
 use lar::signal::Signal;
-use lar::supervisor::{Action, Cause, Event, Phase, Role, SignalTarget};
+use lar::supervisor::{Action, Event, Phase, Role, SignalTarget};
 use lar::time::{Duration, Instant};
 
 use crate::books::Books;
@@ -67,7 +67,7 @@ pub struct World<'a> {
     pub free: Vec<Pid>,
     /// Whether a pid was somebody's before.
     used: Vec<bool>,
-    told: VecDeque<(Instant, Event)>,
+    pub told: VecDeque<(Instant, Event)>,
 }
 
 impl Drop for World<'_> {
@@ -197,13 +197,7 @@ impl<'a> World<'a> {
                 Action::Changed(change) => {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
-                    self.note(change.cause);
-                    if change.from == Phase::Exited && change.cause == Cause::Awaits {
-                        self.counts.fault(Fault::Idle);
-                    }
-                    if change.cause == Cause::Timer {
-                        self.counts.fault(Fault::TimerElapsed);
-                    }
+                    self.note(change);
                 }
                 Action::Created { instance } => self.created(instance),
                 Action::Renew { instance } => self.asked_to_renew(instance),
