@@ -90,9 +90,9 @@ fn be_lar(file: &Path) -> ! {
 /// A configuration for a directory, its socket and its log.
 type Config = fn(&Path, &Path, &Path) -> String;
 
-/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured. A third
-/// one is started by somebody who waits for it, and never answered. And a hook that is run for each death as far as it
-/// keeps up.
+/// Two services: one is restarted at once and has streams, one through a backoff, both with their output captured. A
+/// third one is started by somebody who waits for it, and never answered. And a hook that is run for each death as far
+/// as it keeps up.
 fn services(here: &Path, socket: &Path, log: &Path) -> String {
     let (here, socket, log) = (here.display(), socket.display(), log.display());
     format!(

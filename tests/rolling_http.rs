@@ -157,7 +157,10 @@ fn no_request_fails_while_four_servers_are_replaced_twenty_times() {
     for round in 0..ROUNDS {
         lar.ask("restart --timeout 120s --rolling web").expect(0);
         let after = pids(&lar);
-        assert!(before.iter().all(|old| !after.contains(old)), "round {round}: {before:?} {after:?}");
+        assert!(
+            before.iter().all(|old| !after.contains(old)),
+            "round {round}: {before:?} {after:?}"
+        );
         before = after;
     }
     rewrite(&lar, port, "two");

@@ -12,12 +12,14 @@
 
 mod access;
 mod change;
+mod door;
 mod events;
 mod feed;
 pub mod linked;
 pub mod listen;
 mod names;
 mod once;
+mod order;
 mod output;
 mod peer;
 mod pump;
@@ -29,30 +31,28 @@ mod work;
 mod zdaemon;
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 
-use log::{info, warn};
 use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
 pub use self::feed::Feed;
 pub use self::listen::BindError;
 use self::listen::Bound;
 pub use self::once::Departure;
+pub use self::order::{Done, Edit, Once, Order};
 use self::peer::{Input, Peer};
 pub use self::verbs::Refusal;
 use self::verbs::{Turn, begin};
 pub use self::view::View;
 use self::work::{Reply, Text, Verdict, What, Work};
-use super::place::{Place, bare};
+use super::place::Place;
 
 use super::protocol::request::{Request, RequestError};
 use crate::exit::Code;
-use crate::plan::{Access, Allow, InstanceId, Level, Settings};
-use crate::supervisor::edit::Which;
+use crate::plan::{Allow, InstanceId, Settings};
 use crate::supervisor::{Event, Ticket};
 use crate::time::{Duration, Instant};
 
@@ -71,84 +71,6 @@ pub const TOKENS: usize = CLIENTS + 1;
 /// between. Long enough to cost nothing, short enough that an operator who has made room does not
 /// wonder.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
-
-/// Something that only the loop can do. It answers with [`Server::answer`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Order {
-    /// Open all transcripts and logs anew.
-    Reopen,
-    /// Let the event log say so much.
-    LogLevel(Level),
-    /// Change who there is.
-    Edit(Edit, Ticket),
-    /// Hand bytes to programs.
-    Feed(Feed),
-}
-
-/// A change of who there is. It names services by their names, and instances with what tells them from others that
-/// had their place: what was asked for before it may have removed them.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Edit {
-    /// So many instances of a service.
-    Scale {
-        /// Its name.
-        name: String,
-        /// How many.
-        count: u32,
-        /// Who goes if there are more.
-        which: Which,
-        /// Whether it is kept in a file.
-        save: bool,
-    },
-    /// A run of a service.
-    Once(Once),
-    /// These instances are one too many each.
-    Drop(Vec<(InstanceId, u64)>),
-    /// These services are to be no more.
-    Remove(Vec<String>),
-    /// The services of this text are new.
-    Add {
-        /// `<service>` sections.
-        text: String,
-        /// Whether it is kept in a file.
-        save: bool,
-    },
-    /// The configuration is read again.
-    Apply {
-        /// Nothing is changed.
-        dry_run: bool,
-    },
-}
-
-/// A run that is ordered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Once {
-    /// The name of the service.
-    pub name: String,
-    /// What is added to its program's words.
-    pub words: Vec<String>,
-    /// Variables; they beat those that the service sets.
-    pub environment: Vec<(String, String)>,
-    /// How long it may take.
-    pub limit: Option<Duration>,
-}
-
-/// What the loop has done.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// What is to be told.
-    pub lines: Vec<String>,
-    /// Who is to come up.
-    pub up: Vec<InstanceId>,
-    /// Who is to go.
-    pub gone: Vec<InstanceId>,
-    /// Who is to be exchanged.
-    pub renewed: Vec<InstanceId>,
-    /// The run that was begun, and how it ended if it has by now.
-    pub run: Option<(InstanceId, Option<Departure>)>,
-    /// Up to where each of those that were sent something has been given it.
-    pub taken: Vec<u64>,
-}
 
 /// Whom an order came from; harmless when they have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,103 +342,4 @@ impl Server {
             Err((code, message)) => Work::Reply(Reply::end(Verdict::Error(code, message))),
         };
     }
-
-    fn bind(&mut self, registry: &Registry) -> Result<(), BindError> {
-        let bound = match self.places.first() {
-            Some(Place::Path(path)) if self.zdaemon => linked::at(path, self.mode)?,
-            _ => Bound::first(&self.places, self.mode)?,
-        };
-        let token = Token(self.first);
-        if let Err(error) = register(registry, &bound.listener, token, Interest::READABLE) {
-            return Err(BindError::Unusable(bound.place.clone(), error));
-        }
-        info!("control: listening at {}", bound.place);
-        (self.bound, self.acceptable) = (Some(bound), true);
-        Ok(())
-    }
-
-    /// Counts a failure, says the first of a row, and sets the next try.
-    fn fail(&mut self, now: Instant, what: &str) {
-        if self.failures == 0 {
-            warn!("control: {what}; next try in {}", crate::time::Human(self.delay));
-        }
-        self.failures += 1;
-        self.retry = Some(now + self.delay);
-        self.delay = (self.delay * 2).min(RETRY.1);
-    }
-
-    fn succeed(&mut self) {
-        if self.failures > 1 {
-            warn!("control: works again, after {} failures", self.failures);
-        }
-        (self.failures, self.delay, self.retry) = (0, RETRY.0, None);
-    }
-
-    fn accept(&mut self, registry: &Registry, now: Instant) {
-        if self.retry.is_some_and(|at| at > now) {
-            return;
-        }
-        if self.bound.is_none() {
-            match self.bind(registry) {
-                Ok(()) => self.succeed(),
-                Err(error) => return self.fail(now, &error.to_string()),
-            }
-        }
-        // Bounded by the backlog: who fills it anew meanwhile is taken in the next turn.
-        for _ in 0..TOKENS {
-            let Some(bound) = self.bound.as_ref().filter(|_| self.acceptable) else { return };
-            match bound.listener.accept() {
-                Ok((stream, _)) => self.welcome(stream, registry),
-                Err(error) => match error.kind() {
-                    // Only now is it over: one fd that was freed for one client of many is no recovery.
-                    ErrorKind::WouldBlock => {
-                        self.acceptable = false;
-                        self.succeed();
-                    }
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    // EMFILE, ENFILE, ENOMEM: the client stays in the backlog, and epoll will not
-                    // name it again.
-                    _ => {
-                        let text = format!("can't accept a client: {}", bare(&error));
-                        return self.fail(now, &text);
-                    }
-                },
-            }
-        }
-    }
-
-    fn welcome(&mut self, mut stream: UnixStream, registry: &Registry) {
-        if let Err(error) = stream.set_nonblocking(true) {
-            warn!("control: can't accept a client: {}", bare(&error));
-            return;
-        }
-        let Some(access) = access::of(&stream, self.owner, &self.allow) else {
-            let code = Code::NotPermitted.word();
-            let _ =
-                writeln!(stream, "error code={code} message=\"nothing is permitted to you here\"");
-            return;
-        };
-        let slots = CLIENTS - if access == Access::Admin { 0 } else { KEPT };
-        let Some(slot) = self.peers.iter().take(slots).position(Option::is_none) else {
-            let _ = stream.write(b"error code=failed message=\"too many clients\"\n");
-            return;
-        };
-        let token = Token(self.first + 1 + slot);
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = register(registry, &stream, token, both) {
-            warn!("control: can't watch a client: {}", bare(&error));
-            return;
-        }
-        self.serial += 1;
-        self.peers[slot] = Some(Box::new(Peer::new(stream, access, self.serial, self.zdaemon)));
-    }
-}
-
-fn register(
-    registry: &Registry,
-    source: &impl AsRawFd,
-    token: Token,
-    interest: Interest,
-) -> io::Result<()> {
-    registry.register(&mut SourceFd(&source.as_raw_fd()), token, interest)
 }

@@ -18,7 +18,7 @@ use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
-use crate::exit::{Errno, Pid};
+use crate::exit::Errno;
 use crate::input::Input;
 use crate::output::{Output, StreamId};
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
@@ -28,7 +28,7 @@ use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
 use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
-use crate::sys::{boot, clock, fd, reap, signals};
+use crate::sys::{boot, clock, fd, own_pid, reap, signals};
 use crate::time::Instant;
 
 /// Why nothing was started.
@@ -72,8 +72,7 @@ impl Loop {
         given.files = fd::raise_file_limit();
         let (program, services) = share_out(&plan, inherited);
         let single = Single::new(&plan, given.terminal.is_some(), program);
-        signals::announce_stops(single.as_ref().is_some_and(|single| single.job_control));
-        adopt_orphans(&plan);
+        take_place(&plan, single.as_ref());
         let given = Rc::new(given);
         let poll = Poll::new().map_err(|error| StartError::Io("epoll", error))?;
         let signals = take_signals(&plan, &poll)?;
@@ -87,12 +86,11 @@ impl Loop {
         let (listeners, listener_of) = ears;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
-        let pid = Pid(std::process::id() as i32);
-        let pid_file = plan.settings.pid_file.as_deref().and_then(write_pid);
         let instances = plan.instances();
         let level = plan.event_log.level;
-        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (pid.0 as u64) << 40);
+        let supervisor = Supervisor::new(plan, clock::wall().0 ^ (own_pid().0 as u64) << 40);
         let mut this = Loop {
+            pid_file: supervisor.settings().pid_file.as_deref().and_then(write_pid),
             inbox: inbox(instances),
             journal: Journal::new(&supervisor),
             hooks,
@@ -132,8 +130,7 @@ impl Loop {
             started,
             config_path,
             asked_to_end: None,
-            pid_file,
-            pid,
+            pid: own_pid(),
         };
         this.follow_services();
         Ok((this, startup))
@@ -166,11 +163,10 @@ fn provide(plan: &Plan, poll: &Poll, given: Vec<OwnedFd>) -> Result<(Sockets, Ti
     Ok((sockets, timers.map_err(|errno| StartError::Kernel("timerfd", errno))?))
 }
 
-/// Each stream's pipe, and whether it is watched.
-type Pipes = Vec<Option<(RawFd, bool)>>;
-
-/// Whoever's parent ends becomes ours, as PID 1 has it anyway; unless that is not wanted.
-fn adopt_orphans(plan: &Plan) {
+/// Takes lar's place among processes: whoever's parent ends becomes ours, as PID 1 has it anyway, unless that is not
+/// wanted; and the stops of a program that shares our terminal are told.
+fn take_place(plan: &Plan, single: Option<&Single>) {
+    signals::announce_stops(single.is_some_and(|single| single.job_control));
     let options = plan.settings.single.as_ref();
     let leftovers = options.map_or(Leftovers::Adopt, |single| single.leftovers);
     if leftovers == Leftovers::Adopt
@@ -196,6 +192,9 @@ fn watch(poll: &Poll, fd: RawFd, source: Source) -> Result<(), StartError> {
 fn inbox(instances: usize) -> VecDeque<Event> {
     VecDeque::with_capacity(instances * 2 + 64)
 }
+
+/// Each stream's pipe, and whether it is watched.
+type Pipes = Vec<Option<(RawFd, bool)>>;
 
 /// The pipes from services, watched.
 fn capture(

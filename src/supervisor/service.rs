@@ -76,7 +76,7 @@ impl Supervisor {
                     true => self.death(now, id, Duration::ZERO, None),
                     false => Then::Stop,
                 };
-                self.go_on(now, id, not_at_once(now, then), cause);
+                self.go_on(now, id, super::steps::not_at_once(now, then), cause);
             }
             State::Stopped
             | State::Armed
@@ -142,7 +142,12 @@ impl Supervisor {
         }
         match outcome {
             Err((stage, errno)) => {
-                self.go_on(now, id, not_at_once(now, then), Cause::SpawnFailed(stage, errno));
+                self.go_on(
+                    now,
+                    id,
+                    super::steps::not_at_once(now, then),
+                    Cause::SpawnFailed(stage, errno),
+                );
             }
             Ok(status) => {
                 // How lar ended it says less than why.
@@ -442,14 +447,6 @@ impl Supervisor {
         }
     }
 
-    /// A signal for its main process. A death that follows counts as one.
-    pub(super) fn kill(&mut self, id: InstanceId, signal: Signal) {
-        if let Some((pid, _)) = self.roster.slots[id.index()].state.process() {
-            let target = SignalTarget::Process(pid);
-            self.push(Action::Signal { instance: id, target, signal });
-        }
-    }
-
     /// `received` is for the program (single-program mode), which gets it as `signal`.
     pub(super) fn forward(
         &mut self,
@@ -495,13 +492,5 @@ impl Supervisor {
                 }
             }
         }
-    }
-}
-
-/// See [`super::SPAWN_RETRY_MIN`]: a failed spawn is never tried again within the same moment.
-fn not_at_once(now: Instant, then: Then) -> Then {
-    match then {
-        Then::Start => Then::Backoff(now + super::SPAWN_RETRY_MIN),
-        other => other,
     }
 }

@@ -8,7 +8,6 @@ use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
 use crate::supervisor::roster::{Renewal, Slot};
 use crate::supervisor::state::{Reason, State, Then};
-use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
 /// How long an orderly end may take if nobody says: long enough for a database.
@@ -230,13 +229,10 @@ impl Supervisor {
         self.ending.progress = Progress::Stopping { code, killed: false };
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
-            match self.stays(id) {
-                true => self.change(id, |slot| {
-                    (slot.wanted_up, slot.left) = (false, true);
-                    slot.runs = Runs::default(); // nobody is there any more to begin the next one
-                }),
-                false => self.want(id, false),
+            if self.stays(id) {
+                self.change(id, |slot| slot.left = true);
             }
+            self.want(id, false);
             self.roster.slots[id.index()].renewal = Renewal::No;
         }
         for id in self.instances() {

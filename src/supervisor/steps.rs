@@ -224,6 +224,14 @@ impl Supervisor {
         }
     }
 
+    /// A signal for its main process. A death that follows counts as one.
+    pub(super) fn kill(&mut self, id: InstanceId, signal: Signal) {
+        if let Some((pid, _)) = self.roster.slots[id.index()].state.process() {
+            let target = SignalTarget::Process(pid);
+            self.push(Action::Signal { instance: id, target, signal });
+        }
+    }
+
     /// Sets the deadline anew, from the state.
     pub(super) fn rearm(&mut self, id: InstanceId) {
         let slot = &self.roster.slots[id.index()];
@@ -469,5 +477,13 @@ impl Supervisor {
         } else if matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. }) {
             self.push(Action::CancelProbe { instance: id });
         }
+    }
+}
+
+/// See [`super::SPAWN_RETRY_MIN`]: a failed spawn is never tried again within the same moment.
+pub(super) fn not_at_once(now: Instant, then: Then) -> Then {
+    match then {
+        Then::Start => Then::Backoff(now + super::SPAWN_RETRY_MIN),
+        other => other,
     }
 }

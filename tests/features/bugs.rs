@@ -100,7 +100,8 @@ fn a_long_line_kills_nobody() {
 fn why_a_start_failed_is_shown() {
     let dir = Scratch::new();
     dir.script("not-executable", "");
-    let config = "<service web>\nprogram {dir}/run\nstart manual\n</service>\n<service other>\nprogram sleep 1000\n</service>\n";
+    let config = "<service web>\nprogram {dir}/run\nstart manual\n</service>\n\
+                  <service other>\nprogram sleep 1000\n</service>\n";
     dir.script("run", "#!/no/such/interpreter {}%s\n");
     let mut lar = Lar::run_in(dir, "", config, |_| {});
     let failed = lar.ask("start web").expect(11);

@@ -124,9 +124,11 @@ fn what_has_changed_in_the_file_is_applied_and_a_bad_file_changes_nothing() {
     assert_eq!(lar.pid_of("same"), same);
     lar.ask("status new").expect(0);
     rewrite(&lar, &service("same", "1000"));
+    let mut events = lar.watch("--json events -n 1");
+    events.lines.next();
     lar.signal(Signal::SIGHUP);
-    let gone = [lar.err.until(": removed"), lar.err.until(": removed")].concat();
-    assert!(gone.contains("new: removed") && gone.contains("other: removed"), "{gone}");
+    events.until("\"removed\"");
+    events.until("\"removed\"");
     for name in ["new", "other"] {
         lar.ask(&format!("status {name}")).expect(4);
     }

@@ -6,7 +6,8 @@ use super::lar::Lar;
 #[test]
 fn events_tell_what_happens_and_can_be_chosen() {
     let lar = Lar::start(
-        "<service shop:web>\nprogram sleep 1000\nbackoff none\n</service>\n<service blog>\nprogram sleep 1000\n</service>\n",
+        "<service shop:web>\nprogram sleep 1000\nbackoff none\n</service>\n\
+         <service blog>\nprogram sleep 1000\n</service>\n",
     );
     lar.wait("shop:web=running blog=running");
     let mut shop = lar.watch("--json events -n 1 shop:*");
@@ -71,7 +72,8 @@ fn figures_are_shown_once_and_again_and_again() {
 fn everything_that_is_known_of_one_is_shown() {
     let lar = Lar::start(
         "<service shop:web>\nprogram sleep 1000\nbackoff none\n<environment>\nCOLOUR red\n</environment>\n</service>\n\
-         <service shop:work>\nprogram sleep 2000\ninstances 2\n</service>\n<service plain>\nprogram sleep 3000\n</service>\n",
+         <service shop:work>\nprogram sleep 2000\ninstances 2\n</service>\n\
+         <service plain>\nprogram sleep 3000\n</service>\n",
     );
     lar.wait("all=running");
     let pid = lar.crash("shop:web");

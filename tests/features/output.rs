@@ -103,7 +103,8 @@ fn output_can_be_followed() {
 fn its_input_and_its_streams_can_be_written_to() {
     let mut lar = Lar::start(
         "<service in>\nprogram sh -c 'while read line; do echo heard $line; done'\nstdin pipe\n</service>\n\
-         <service two>\nprogram bash -c 'while read -u $LAR_STREAM_CTRL line; do echo re: $line >&$LAR_STREAM_CTRL; done'\n\
+         <service two>\nprogram bash -c 'while read -u $LAR_STREAM_CTRL line; do \
+         echo re: $line >&$LAR_STREAM_CTRL; done'\n\
          streams ctrl\n</service>\n",
     );
     lar.wait("in=running two=running");

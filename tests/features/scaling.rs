@@ -13,8 +13,9 @@ fn instances_are_scaled_and_each_knows_its_number() {
     let mut lar = Lar::start(
         "<service web>\nprogram sh -c 'echo I am $LAR_INSTANCE at 80%i; exec sleep 1000'\ninstances 2\n</service>\n",
     );
-    lar.out.until("I am 1 at 801");
-    lar.out.until("I am 2 at 802");
+    let mut both = [lar.out.until("I am"), lar.out.until("I am")];
+    both.sort();
+    assert_eq!(both, ["[web@1] I am 1 at 801", "[web@2] I am 2 at 802"]);
     lar.ask("scale web +1").expect(0);
     lar.out.until("I am 3 at 803");
     lar.ask("scale web -2").expect(0);
