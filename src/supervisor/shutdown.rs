@@ -8,7 +8,6 @@ use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Verb};
 use crate::supervisor::roster::{Renewal, Slot};
 use crate::supervisor::state::{Reason, State, Then};
-use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
 /// How long an orderly end may take if nobody says: long enough for a database.
@@ -231,10 +230,7 @@ impl Supervisor {
         self.deadlines.set(Owner::Shutdown, Some(now + self.ending.timeout));
         for id in self.instances() {
             if self.stays(id) {
-                self.change(id, |slot| {
-                    slot.left = true;
-                    slot.runs = Runs::default(); // nobody is there any more to begin the next one
-                });
+                self.change(id, |slot| slot.left = true);
             }
             self.want(id, false);
             self.roster.slots[id.index()].renewal = Renewal::No;

@@ -4,7 +4,7 @@ use lar::plan::{InstanceId, ServiceId, Standing, Start};
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Phase};
 
-use super::{Books, LAST_WAIT};
+use super::{Books, LAST_WAIT, Shadow};
 
 impl Books {
     pub(super) fn after(&mut self, event: Event) {
@@ -16,10 +16,7 @@ impl Books {
             shadow.held |= ended;
             shadow.wanted = self.core.instance(id).wanted_up;
             assert!(!shadow.overdue, "announced and not sent");
-            if let Some(climb) = &mut shadow.climb {
-                assert!(!climb.cont, "CONT follows");
-                climb.fresh = false;
-            }
+            assert!(shadow.climb.is_none_or(|climb| !climb.cont), "CONT follows");
             let kind = self.core.state_kind(id);
             assert_eq!(shadow.spawning, kind == StateKind::Spawning);
             if kind == StateKind::Armed {
@@ -40,12 +37,20 @@ impl Books {
         }
         if event == Event::Tick {
             let next = self.core.next_deadline();
-            assert!(next.is_none_or(|next| next > self.now), "a deadline in the past");
+            // A stop that came last in this tick may have a rung without a wait: that is for a tick at once.
+            let at_once = |shadow: &Shadow| {
+                shadow.climb.is_some_and(|climb| climb.fresh && climb.due == Some(self.now))
+            };
+            let at_once = next == Some(self.now) && self.shadows.iter().any(at_once);
+            assert!(at_once || next.is_none_or(|next| next > self.now), "a deadline in the past");
             let over = self.kill_at.is_some_and(|at| self.now >= at + LAST_WAIT);
             assert!(!over || self.finished.is_some(), "the end has an end");
             for id in self.core.instances() {
                 self.audit_patience(id);
             }
+        }
+        for climb in self.shadows.iter_mut().filter_map(|shadow| shadow.climb.as_mut()) {
+            climb.fresh = false;
         }
     }
 
@@ -72,7 +77,8 @@ impl Books {
         let ladder = &self.service(id).stop;
         let again = ladder.kill && self.kill_again().is_some();
         let left = again || climb.rung < ladder.rungs.len() + usize::from(ladder.kill);
-        let overdue = climb.due.is_some_and(|due| due <= self.now);
+        let overdue =
+            climb.due.is_some_and(|due| due < self.now || due == self.now && !climb.fresh);
         assert!(climb.other || !left || !overdue, "{}: a rung was forgotten", self.core.label(id));
     }
 }

@@ -208,7 +208,6 @@ impl Books {
     }
 
     fn before(&mut self, event: Event) {
-        self.note_end(event);
         match event {
             Event::Spawned { instance, role, pid } => {
                 assert!(

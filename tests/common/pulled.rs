@@ -1,8 +1,8 @@
 //! What comes up with a service.
 
 use lar::plan::{InstanceId, ServiceId, Start, Timer, When};
+use lar::supervisor::Supervisor;
 use lar::supervisor::state::StateKind;
-use lar::supervisor::{Event, Supervisor};
 
 use super::Books;
 
@@ -17,21 +17,6 @@ impl Books {
         let armed: Vec<InstanceId> = self.core.instances_of(service).filter(comes).collect();
         if !self.core.shutting_down() {
             armed.into_iter().for_each(|id| self.note_start(id));
-        }
-    }
-
-    /// A run that was due during another may begin with the end of that.
-    pub(super) fn note_end(&mut self, event: Event) {
-        let whose = |pid| self.processes.iter().find(|p| p.pid == pid).map(|p| p.instance);
-        let id = match event {
-            Event::Exited { pid, .. } | Event::ExecFailed { pid, .. } => whose(pid),
-            Event::SpawnFailed { instance, .. } | Event::GroupGone { instance } => Some(instance),
-            _ => None,
-        };
-        let Some(id) = id.filter(|&id| self.core.has(id)) else { return };
-        let service = self.core.instance(id).service;
-        if self.core.service(service).timer.as_ref().is_some_and(|timer| timer.queue) {
-            self.note_connection(service);
         }
     }
 

@@ -87,7 +87,9 @@ impl World<'_> {
             _ if instance.standing != Standing::Regular && instance.phase != Phase::Waiting => {
                 false
             }
-            _ if self.loops(id) && instance.wanted_up => true,
+            _ if instance.wanted_up && (self.loops(id) || self.is_dragged(instance.service)) => {
+                true
+            }
             Phase::Running => instance.wanted_up,
             Phase::Stopped => {
                 instance.wanted_up == (self.books.core.state_kind(id) == StateKind::Armed)
@@ -124,6 +126,13 @@ impl World<'_> {
             [Phase::Exited, Phase::Failed].contains(&phase) && !self.books.core.is_up(id)
         };
         self.books.core.instances_of(on).any(ended)
+    }
+
+    /// Restarted along with one that is done again and again, or with somebody who is.
+    fn is_dragged(&self, service: ServiceId) -> bool {
+        self.books.core.service(service).order.restart_with.iter().any(|&with| {
+            self.books.core.instances_of(with).any(|id| self.loops(id)) || self.is_dragged(with)
+        })
     }
 
     /// A one-shot that is done again and again.
