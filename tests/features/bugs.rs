@@ -127,23 +127,25 @@ fn a_name_is_group_then_service_everywhere() {
 
 #[test]
 fn an_update_works_and_leaves_what_was_stopped() {
-    let service = |time: u32| format!("<service web>\nprogram sleep {time}\n</service>\n");
-    let lar = Lar::start(
-        &(service(1000) + "<service other>\nprogram sleep 1\nrestart always\n</service>\n"),
-    );
-    lar.wait("web=running");
+    let service = |number: u32| {
+        format!(
+            "<service web>\nprogram sh -c 'echo number {number}; exec sleep 1000'\n</service>\n"
+        )
+    };
+    let other = "<service other>\nprogram sleep 1000\n</service>\n";
+    let mut lar = Lar::start(&(service(1) + other));
+    lar.out.until("number 1");
     let pid = lar.pid_of("web");
-    rewrite(&lar, &service(1001));
+    rewrite(&lar, &(service(2) + other));
     lar.ask("apply").expect(0);
-    lar.wait("web=running");
+    lar.out.until("number 2");
     assert_ne!(lar.pid_of("web"), pid);
     lar.ask("stop web").expect(0);
-    rewrite(&lar, &service(1002));
+    rewrite(&lar, &(service(3) + other));
     lar.ask("apply").expect(0);
     lar.ask("status web").expect(3);
     lar.ask("start web").expect(0);
-    let words = std::fs::read(format!("/proc/{}/cmdline", lar.pid_of("web"))).unwrap();
-    assert_eq!(words, b"sleep\x001002\x00");
+    lar.out.until("number 3");
 }
 
 #[test]
