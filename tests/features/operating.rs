@@ -121,12 +121,13 @@ fn a_group_is_one_name_for_all_that_verbs_do() {
 /// Row 41.
 #[test]
 fn many_operators_at_once_leave_it_as_the_last_one_said_and_a_slow_one_holds_up_nobody() {
-    let lar = Lar::start(
+    let mut lar = Lar::start(
         "<service web>\nprogram sleep 1000\n</service>\n\
          <service slow>\nshell yes\nprogram trap '' TERM; echo deaf; while :; do sleep 1000; done\n\
          stop TERM 1h KILL\n</service>\n",
     );
     lar.wait("web=running slow=running");
+    lar.out.until("deaf");
     let mut clients = Vec::new();
     let mut slow = lar.watch("stop slow");
     for verb in ["restart", "stop", "start", "restart", "stop", "restart"] {
