@@ -481,7 +481,9 @@ impl Books {
         let orderly = leaves || cause == Cause::Shutdown || cause == stop;
         let member = !self.shadows[id.index()].beside && !replaced;
         let calm = self.kill_at.is_none() && !matches!(event, Event::Forward { .. });
-        if orderly && calm && member {
+        // What an order stops before the manager's end follows from the same order knows nothing of that end yet.
+        let foreseen = cause == Cause::Shutdown || self.shut_at != Some(at);
+        if orderly && calm && member && foreseen {
             self.audit_stop_order(id, &label);
         }
     }
