@@ -2,7 +2,7 @@
 //!
 //! What one service costs may not grow with their number: the time per service of the crowd must stay within
 //! [`MOST`] times that of the few. Both are measured in one run; what else the machine does hits one of them at times,
-//! so there are [`ATTEMPTS`]. Then the same for services whose output is captured.
+//! so there are [`ATTEMPTS`], of which the least counts. Then the same for services whose output is captured.
 
 #[path = "support/lar.rs"]
 mod lar;
@@ -45,6 +45,14 @@ struct Figures {
     memory: u64,
 }
 
+impl Figures {
+    /// The least of each: what else the machine did is not ours.
+    fn least(self, other: Figures) -> Figures {
+        let times = std::array::from_fn(|at| self.times[at].min(other.times[at]));
+        Figures { times, memory: self.memory.min(other.memory), ..self }
+    }
+}
+
 /// Where each program tells that it has started: with one byte.
 struct Roll {
     fifo: File,
@@ -85,10 +93,15 @@ fn main() {
         return lar::skip("too few processes are allowed");
     }
     let quiet = "transcript none\n ring 0";
+    let mut best: Option<(Figures, Figures)> = None;
     let good = (0..ATTEMPTS).any(|_| {
-        let few = measure(&settler, FEW, quiet);
-        let crowd = measure(&settler, CROWD, quiet);
-        compare(&few, &crowd)
+        let (few, crowd) = (measure(&settler, FEW, quiet), measure(&settler, CROWD, quiet));
+        let (few, crowd) = match best.take() {
+            Some((a, b)) => (a.least(few), b.least(crowd)),
+            None => (few, crowd),
+        };
+        let (few, crowd) = best.insert((few, crowd));
+        compare(few, crowd)
     });
     println!("with captured output:");
     let (few, many) = (measure(&settler, FEW, ""), measure(&settler, CAPTURED, ""));
