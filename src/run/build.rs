@@ -10,12 +10,12 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
 use super::edit::Edits;
-use super::hooks;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
 use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
+use super::{feed, hooks};
 use crate::check::{Probes, notify};
 use crate::ctl::server::{BindError, Server};
 use crate::exit::Errno;
@@ -79,7 +79,7 @@ impl Loop {
         let server = control.then(|| serve(&plan, &poll, started)).transpose()?;
         let (sockets, timers) = provide(&plan, &poll, services)?;
         let (output, pipes) = capture(&plan, &poll, foreground, started)?;
-        let input = feed(&plan, &poll)?;
+        let input = connect(&plan, &poll)?;
         let null = empty_input()?;
         let ears = listen(&plan, &poll)?;
         let images = paint(&plan, &given, (&output, &input), &sockets, &ears, null.as_raw_fd())?;
@@ -214,13 +214,11 @@ fn capture(
 }
 
 /// The ways into services, watched.
-fn feed(plan: &Plan, poll: &Poll) -> Result<Input, StartError> {
+fn connect(plan: &Plan, poll: &Poll) -> Result<Input, StartError> {
     let failed = |errno| StartError::Kernel("streams", Errno(errno as i32));
     let input = Input::new(plan).map_err(failed)?;
-    let both = Interest::READABLE | Interest::WRITABLE;
     for (channel, fd) in input.sources() {
-        poll.registry()
-            .register(&mut SourceFd(&fd), Source::Channel(channel.0).token(), both)
+        feed::watch(poll.registry(), channel, fd)
             .map_err(|error| StartError::Io("epoll", error))?;
     }
     Ok(input)

@@ -1,10 +1,11 @@
 //! What services are sent: their pipes and streams in the loop.
 
+use std::io;
 use std::os::fd::RawFd;
 
 use log::warn;
 use mio::unix::SourceFd;
-use mio::{Interest, event::Event as Readiness};
+use mio::{Interest, Registry, event::Event as Readiness};
 
 use super::Loop;
 use super::token::Source;
@@ -48,9 +49,7 @@ impl Loop {
 
     /// Watches lar's end of a channel.
     pub(super) fn watch_channel(&mut self, id: ChannelId, fd: RawFd) -> Result<(), Errno> {
-        let (token, both) =
-            (Source::Channel(id.0).token(), Interest::READABLE | Interest::WRITABLE);
-        let done = self.poll.registry().register(&mut SourceFd(&fd), token, both);
+        let done = watch(self.poll.registry(), id, fd);
         done.map_err(|error| Errno(error.raw_os_error().unwrap_or(EIO)))
     }
 
@@ -127,6 +126,12 @@ impl Loop {
         }
         Ok(kit)
     }
+}
+
+/// Lets epoll tell what is written on a channel, and that there is room in it.
+pub(super) fn watch(registry: &Registry, id: ChannelId, fd: RawFd) -> io::Result<()> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&fd), Source::Channel(id.0).token(), both)
 }
 
 /// What the kernel would not say.

@@ -1,7 +1,7 @@
 //! `attach`: both directions at once, on a terminal and in pipes.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use super::lar::{DEADLINE, LAR, Lar, Lines, Scratch, code, ended};
 use super::pty::Session;
@@ -93,13 +93,18 @@ fn in_pipes_it_is_a_conversation_that_ends_with_the_program() {
     assert_eq!(lar.end(), 0);
 }
 
+/// A client that is attached to `web` by pipes.
+fn by_pipes(lar: &Lar) -> Child {
+    let mut attach = lar.client(&["attach", "web"]);
+    attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    attach.spawn().unwrap()
+}
+
 #[test]
 fn the_end_of_what_is_piped_is_not_the_clients_leaving() {
     let lar = Lar::start(&format!("<service web>\n{READER}</service>\n"));
     lar.wait("web=running");
-    let mut attach = lar.client(&["attach", "web"]);
-    attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut attach = attach.spawn().unwrap();
+    let mut attach = by_pipes(&lar);
     let mut shown = Lines::of(attach.stdout.take().unwrap());
     let mut stdin = attach.stdin.take().unwrap();
     stdin.write_all(b"from a pipe\n").unwrap();
@@ -116,9 +121,7 @@ fn the_end_of_what_is_piped_is_not_the_clients_leaving() {
 fn whoever_can_still_type_stays_over_a_restart() {
     let lar = Lar::start(&format!("<service web>\n{READER}</service>\n"));
     lar.wait("web=running");
-    let mut attach = lar.client(&["attach", "web"]);
-    attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut attach = attach.spawn().unwrap();
+    let mut attach = by_pipes(&lar);
     let mut shown = Lines::of(attach.stdout.take().unwrap());
     let mut told = Lines::of(attach.stderr.take().unwrap());
     let mut stdin = attach.stdin.take().unwrap();

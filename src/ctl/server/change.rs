@@ -88,7 +88,10 @@ fn services(targets: &Targets, supervisor: &Supervisor) -> Vec<ServiceId> {
 }
 
 /// The service that a single name means, whether it has instances now or none.
-fn scale(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Result<Edit, Refusal> {
+fn one_service<'a>(
+    request: &'a Request,
+    supervisor: &Supervisor,
+) -> Result<(&'a str, ServiceId), Refusal> {
     let name = request.names.first().map_or("", String::as_str);
     let Some(id) = supervisor.find(name) else {
         let message = format!("{} is not the name of one service", Quoted(name));
@@ -98,6 +101,12 @@ fn scale(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
         return Err((Code::Refused, format!("{name} is being removed")));
     }
     single(supervisor)?;
+    Ok((name, id))
+}
+
+/// So many instances of a service.
+fn scale(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Result<Edit, Refusal> {
+    let (name, id) = one_service(request, supervisor)?;
     let now = i64::from(supervisor.count(id));
     let wanted = match request.count {
         Some(Count::To(count)) => i64::from(count),
@@ -123,15 +132,7 @@ fn scale(request: &Request, targets: &Targets, supervisor: &Supervisor) -> Resul
 
 /// A run of the service that a single name means.
 fn once(request: &Request, supervisor: &Supervisor) -> Result<Once, Refusal> {
-    let name = request.names.first().map_or("", String::as_str);
-    let Some(id) = supervisor.find(name) else {
-        let message = format!("{} is not the name of one service", Quoted(name));
-        return Err((Code::Usage, message));
-    };
-    if supervisor.is_service_leaving(id) {
-        return Err((Code::Refused, format!("{name} is being removed")));
-    }
-    single(supervisor)?;
+    let (name, _) = one_service(request, supervisor)?;
     Ok(Once {
         name: name.to_owned(),
         words: request.arguments.clone(),
