@@ -27,7 +27,7 @@ use crate::supervisor::{Event, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
-use crate::sys::spawn::{Given, Image, NO_PID, PID, Recipe, Spawner, words};
+use crate::sys::spawn::{Given, Image, Recipe, Spawner, words};
 use crate::sys::{boot, clock, fd, own_pid, reap, signals};
 use crate::time::Instant;
 
@@ -326,10 +326,6 @@ fn first_stream(service: &Service) -> RawFd {
 pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<Images, Errno> {
     let Sitter { settings, service, process, stdio: (stdout, stderr), streams, .. } = *sitter;
     let extra = extra(sitter);
-    let mut asking = extra.clone();
-    if settings.runner.is_none() {
-        asking.push((PID.into(), NO_PID.into()));
-    }
     let stdin = if settings.single.is_some() { 0 } else { null };
     let mut recipe = Recipe::new(&service.setup, process, [stdin, stdout, stderr]);
     recipe.extra = &extra;
@@ -341,7 +337,8 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     recipe.listens = &service.sockets;
     let main = Image::new(given, &recipe)?;
     // Who only asks has nothing to say, and nothing to accept.
-    (recipe.extra, recipe.fds, recipe.listens) = (&asking, Vec::new(), &[]);
+    (recipe.fds, recipe.listens) = (Vec::new(), &[]);
+    recipe.asks = settings.runner.is_none();
     let probe = match &process.ready {
         Some(Probe::Command(argv)) => {
             (recipe.argv, recipe.executable) = (words(argv), None);

@@ -25,7 +25,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use environment::Environment;
-pub use image::{Image, NO_PID, PID, Recipe, words};
+pub use image::{Image, Recipe, words};
 
 use crate::exit::{Errno, Pid, Stage};
 use crate::plan;

@@ -22,11 +22,11 @@ use crate::sys::terminal::Terminal;
 /// Where programs are looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The variable that tells a readiness command which process it asks about, and the value in a recipe that keeps a
-/// place for it: as many digits as a pid can have.
-pub const PID: &str = "LAR_PID";
-/// See [`PID`].
-pub const NO_PID: &str = "0000000000";
+/// The variable that tells a readiness command which process it asks about.
+const PID: &str = "LAR_PID";
+
+/// The one that tells a program that the sockets are for itself: sd_listen_fds(3).
+const LISTEN_PID: &str = "LISTEN_PID";
 
 /// What an image is made from.
 pub struct Recipe<'a> {
@@ -52,6 +52,8 @@ pub struct Recipe<'a> {
     pub fds: Vec<(RawFd, RawFd)>,
     /// The names of the first of these, if they are listening sockets for LISTEN_FDS.
     pub listens: &'a [String],
+    /// Whether it asks about another process: then it is told its pid by LAR_PID.
+    pub asks: bool,
 }
 
 impl<'a> Recipe<'a> {
@@ -69,6 +71,7 @@ impl<'a> Recipe<'a> {
             stdio,
             fds: Vec::new(),
             listens: &[],
+            asks: false,
         }
     }
 }
@@ -112,11 +115,11 @@ pub(super) type LimitPair = (u32, [u64; 2]);
 
 /// Everything prepared for one program of one instance.
 pub struct Image {
-    /// The bytes of all strings of this image, zero-terminated. The pointers below point in here; nothing
-    /// is changed after `new` but the digits of a pid.
-    strings: Box<[Cell<u8>]>,
-    /// Where these are, if it tells its program a pid.
-    pid_at: Option<usize>,
+    /// The bytes of all strings of this image, zero-terminated. Never changed after `new`: the
+    /// pointers below point in here.
+    _strings: Vec<u8>,
+    /// Where the pid goes that it tells its program, if it does ([`Image::tell_pid`]).
+    told_pid: Option<PidText>,
     /// Keeps the inherited variables, into which `envp` points.
     _given: Rc<Given>,
     /// Null-terminated, with a free place before the first word: a script without `#!` is run as
@@ -161,7 +164,8 @@ impl Image {
         let mut strings = Strings::default();
         let argv = strings.add_all(recipe.argv.iter().map(|&word| [word]))?;
         let listens = listen_variables(recipe.listens);
-        let listen_pid = (!recipe.listens.is_empty()).then(PidText::new);
+        let listen_pid = (!recipe.listens.is_empty()).then(|| PidText::new(LISTEN_PID));
+        let told_pid = recipe.asks.then(|| PidText::new(PID));
         let variables = own_variables(given, recipe, &listens);
         let own = variables.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()]);
         let own = strings.add_all(own)?;
@@ -175,16 +179,19 @@ impl Image {
         let directory = recipe.directory.map(|directory| strings.add(&[directory.as_bytes()]));
         let directory = directory.transpose()?;
 
-        let strings: Box<[Cell<u8>]> = strings.bytes.into_iter().map(Cell::new).collect();
+        let mut strings = strings.bytes;
+        // Before anything points into it.
+        strings.shrink_to_fit();
         let at = |start: usize| strings.as_ptr().wrapping_add(start).cast::<c_char>();
-        let tells = |(name, value): &(&str, &str)| (*name, *value) == (PID, NO_PID);
-        let pid_at = variables.iter().position(tells).and_then(|at| own.get(at));
-        let pid_at = pid_at.map(|start| start + PID.len() + 1);
         let words = argv.iter().map(|&start| Cell::new(at(start)));
         let ends = || std::iter::once(std::ptr::null());
-        let blank = |name: &[u8]| recipe.blanks.iter().any(|known| known.as_bytes() == name);
+        let pids = [&listen_pid, &told_pid];
+        let blank = |name: &[u8]| {
+            let pid = pids.into_iter().flatten().any(|text| text.is(name));
+            pid || recipe.blanks.iter().any(|known| known.as_bytes() == name)
+        };
         let mut envp: Vec<_> = own.iter().map(|&start| at(start)).collect();
-        envp.extend(listen_pid.as_ref().map(PidText::variable));
+        envp.extend(pids.into_iter().flatten().map(PidText::variable));
         envp.extend(inherited(given, setup, &variables, blank));
         let blanks = Blanks::new(envp.len(), recipe.blanks.len());
         envp.extend(recipe.blanks.iter().map(|_| std::ptr::null()).chain(ends()));
@@ -216,29 +223,16 @@ impl Image {
                 plan::Spawn::Vfork => None,
                 plan::Spawn::Fork => Some(Slot::new()?),
             },
-            strings,
-            pid_at,
+            _strings: strings,
+            told_pid,
             _given: given.clone(),
         })
     }
 
-    /// Tells the next child a pid, if there is a place for one ([`PID`]). Allocates nothing.
+    /// Tells the next child a pid, if there is a place for one ([`Recipe::asks`]). Allocates nothing.
     pub fn tell_pid(&self, pid: Pid) {
-        let place = self.pid_at.and_then(|at| self.strings.get(at..at + NO_PID.len()));
-        let (mut rest, mut length) = (pid.0.unsigned_abs(), 0);
-        let mut digits = [0; NO_PID.len()];
-        loop {
-            digits[length] = b'0' + (rest % 10) as u8;
-            (rest, length) = (rest / 10, length + 1);
-            if rest == 0 || length == digits.len() {
-                break;
-            }
-        }
-        for (at, cell) in place.unwrap_or(&[]).iter().enumerate() {
-            // Zeros after the last digit end the string.
-            cell.set(
-                length.checked_sub(at + 1).and_then(|at| digits.get(at)).copied().unwrap_or(0),
-            );
+        if let Some(text) = &self.told_pid {
+            text.set(pid.0.unsigned_abs());
         }
     }
 
@@ -359,8 +353,9 @@ fn own_variables<'a>(
         }
     };
     for (name, value) in listens.iter().chain(recipe.extra).chain(recipe.environment) {
-        // The pid is put in at the spawn.
-        if listens.is_empty() || name != "LISTEN_PID" {
+        // A pid is put in at the spawn.
+        let pid = !listens.is_empty() && name == LISTEN_PID || recipe.asks && name == PID;
+        if !pid {
             add(name, value);
         }
     }

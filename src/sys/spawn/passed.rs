@@ -4,22 +4,32 @@ use std::cell::Cell;
 use std::ffi::c_char;
 use std::os::fd::RawFd;
 
-/// A variable whose value is the pid of whoever gets it. Each child writes its own; lar only looks away.
-pub(super) struct PidText(Vec<Cell<u8>>);
+/// A variable whose value is a pid: written at the spawn, by lar, or by the child if it is its own.
+pub(super) struct PidText {
+    line: Vec<Cell<u8>>,
+    /// Where the digits begin, behind `NAME=`.
+    start: usize,
+}
 
 impl PidText {
-    const NAME: &[u8] = b"LISTEN_PID=";
     /// As many digits as a pid can have.
     const DIGITS: usize = 10;
 
-    pub(super) fn new() -> PidText {
-        let zeros = std::iter::repeat_n(&0, PidText::DIGITS + 1);
-        PidText(PidText::NAME.iter().chain(zeros).copied().map(Cell::new).collect())
+    pub(super) fn new(name: &str) -> PidText {
+        let zeros = std::iter::repeat_n(0, PidText::DIGITS + 1);
+        let line = name.bytes().chain([b'=']).chain(zeros).map(Cell::new).collect();
+        PidText { line, start: name.len() + 1 }
     }
 
-    /// `LISTEN_PID=…`, a C string.
+    /// Whether the variable is called so.
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        let own = self.line.iter().take(self.start - 1);
+        own.map(Cell::get).eq(name.iter().copied())
+    }
+
+    /// `NAME=…`, a C string.
     pub(super) fn variable(&self) -> *const c_char {
-        self.0.as_ptr().cast()
+        self.line.as_ptr().cast()
     }
 
     /// Async-signal safe.
@@ -30,7 +40,7 @@ impl PidText {
             (length, rest) = (length + 1, rest / 10);
         }
         let mut rest = pid;
-        let places = self.0.iter().skip(PidText::NAME.len());
+        let places = self.line.iter().skip(self.start);
         for (at, place) in places.enumerate() {
             // From the first digit on; what is left of a longer number is wiped out.
             let power = 10_u32.checked_pow((length - 1).saturating_sub(at) as u32).unwrap_or(1);
@@ -74,10 +84,11 @@ mod tests {
 
     #[test]
     fn a_pid_is_written_over_the_one_before() {
-        let text = PidText::new();
+        let text = PidText::new("LISTEN_PID");
+        assert!(text.is(b"LISTEN_PID") && !text.is(b"LISTEN_PI") && !text.is(b"LISTEN_PIDS"));
         for pid in [1, 42, 4_194_304, 7, u32::MAX, 10, 99, 100] {
             text.set(pid);
-            let bytes: Vec<u8> = text.0.iter().map(Cell::get).collect();
+            let bytes: Vec<u8> = text.line.iter().map(Cell::get).collect();
             let end = bytes.iter().position(|&byte| byte == 0).unwrap();
             assert_eq!(bytes[..end], *format!("LISTEN_PID={pid}").as_bytes());
             assert!(bytes[end..].iter().all(|&byte| byte == 0));
