@@ -60,7 +60,7 @@ impl Probes {
                 unix_address(path).and_then(|address| open(AddressFamily::Unix, &address))
             }
             // These are not asked here; a core that does so anyway is told no.
-            Probe::Command(_) | Probe::Notify => Err(Errno::EINVAL),
+            _ => Err(Errno::EINVAL),
         };
         match (begun, self.connections.get_mut(instance)) {
             (Ok((fd, false)), Some(place)) => {

@@ -19,6 +19,7 @@ mod environment;
 mod eventlog;
 mod expand;
 mod graph;
+mod health;
 mod hooks;
 mod identity;
 mod input;

@@ -5,6 +5,7 @@
 //! its images, pipes and files once.
 
 mod eventlog;
+mod health;
 mod hook;
 pub mod input;
 mod kinds;
@@ -21,6 +22,7 @@ mod timer;
 use crate::signal::Signal;
 use crate::time::Duration;
 pub use eventlog::{EventLog, Level, LogFile, Syslog, SyslogAddress};
+pub use health::{Health, Probe, Task, http_parts};
 pub use hook::Hook;
 pub use input::{Input, Stdin};
 pub use kinds::{EventKind, Kinds, Whom};
@@ -117,6 +119,14 @@ pub struct Service {
     pub probe_timeout: Duration,
     /// From spawn to ready (a one-shot: to its end); `None` waits for ever.
     pub start_timeout: Option<Duration>,
+    /// How long what was not ready in time may take to end, before KILL.
+    pub start_abort_timeout: Duration,
+    /// How long it may be silent while it is not ready; `None`: for ever.
+    pub log_activity_timeout: Option<Duration>,
+    /// How often it is asked whether it still works; `None`: never.
+    pub health: Option<Health>,
+    /// How long its stop and post-stop commands may take each.
+    pub stop_timeout: Duration,
     /// How it is stopped.
     pub stop: Ladder,
     /// Who gets the stop signals.
@@ -132,7 +142,7 @@ pub struct Service {
     /// How many of its instances a restart exchanges at a time, each for one that is ready first; 0: it stops them,
     /// and starts them again.
     pub rolling: u32,
-    /// The signal that `ctl reload` sends.
+    /// The signal that `ctl reload` sends, if that runs no command ([`Task::Reload`]).
     pub reload: Option<Signal>,
     /// How its output is treated.
     pub output: Output,
@@ -164,8 +174,9 @@ impl Service {
     /// Whether one of its processes can be exchanged for another while it runs: only if the new one answers for itself
     /// when it is asked whether it is ready.
     pub fn can_roll(&self) -> bool {
-        let own =
-            |process: &Process| matches!(process.ready, Some(Probe::Notify | Probe::Command(_)));
+        let own = |process: &Process| {
+            matches!(process.ready, Some(Probe::Notify | Probe::Command(_) | Probe::Fd(_)))
+        };
         self.kind == Kind::Simple && self.processes.iter().all(own)
     }
 
@@ -190,6 +201,10 @@ impl Default for Service {
             ready_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_secs(5),
             start_timeout: None,
+            start_abort_timeout: Duration::from_secs(10),
+            log_activity_timeout: None,
+            health: None,
+            stop_timeout: Duration::from_secs(15),
             stop: Ladder::default(),
             kill_mode: KillMode::Mixed,
             leave: false,
@@ -219,6 +234,14 @@ pub struct Process {
     pub directory: Option<String>,
     /// How lar learns that it is ready; `None`: spawned is ready (a one-shot: when it has exited with 0).
     pub ready: Option<Probe>,
+    /// How lar learns that it still works. Only if [`Service::health`] says how often.
+    pub health: Option<Probe>,
+    /// Where a daemon that forks writes its process id.
+    pub pid_file: Option<String>,
+    /// The file that [`Service::log_activity_timeout`] looks at; `None`: what it writes to its transcript.
+    pub log_file: Option<String>,
+    /// Its other commands.
+    pub tasks: Vec<(Task, Vec<String>)>,
     /// Where its standard output goes.
     pub transcript: Target,
     /// Where its standard error goes, if not the same way.
@@ -226,6 +249,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// The words of one of its other commands.
+    pub fn task(&self, task: Task) -> Option<&[String]> {
+        self.tasks.iter().find(|(known, _)| *known == task).map(|(_, words)| words.as_slice())
+    }
+
     /// A template with the number put in.
     fn numbered(&self, number: u32) -> Process {
         let number = number.to_string();
@@ -244,29 +272,15 @@ impl Process {
                 .map(|(name, it)| (name.clone(), put(it)))
                 .collect(),
             directory: self.directory.as_ref().map(put),
-            ready: self.ready.as_ref().map(|probe| match probe {
-                Probe::Tcp(address) => Probe::Tcp(put(address)),
-                Probe::Unix(path) => Probe::Unix(put(path)),
-                Probe::Command(words) => Probe::Command(all(words)),
-                Probe::Notify => Probe::Notify,
-            }),
+            ready: self.ready.as_ref().map(|probe| probe.map(put)),
+            health: self.health.as_ref().map(|probe| probe.map(put)),
+            pid_file: self.pid_file.as_ref().map(put),
+            log_file: self.log_file.as_ref().map(put),
+            tasks: self.tasks.iter().map(|(task, words)| (*task, all(words))).collect(),
             transcript: target(&self.transcript),
             stderr: self.stderr.as_ref().map(target),
         }
     }
-}
-
-/// A question that tells whether an instance is ready.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Probe {
-    /// Somebody accepts connections at this address, `HOST:PORT` in numbers.
-    Tcp(String),
-    /// Somebody accepts connections on this socket (`@name`: an abstract one).
-    Unix(String),
-    /// This command exits with 0.
-    Command(Vec<String>),
-    /// It sends READY=1 to $NOTIFY_SOCKET.
-    Notify,
 }
 
 /// Whether a service runs on or ends.
@@ -274,6 +288,8 @@ pub enum Probe {
 pub enum Kind {
     /// Runs until it is stopped.
     Simple,
+    /// Leaves a daemon behind and exits with 0; the daemon's own process is found by its PID file, or by MAINPID=.
+    Forking,
     /// Does its work and exits; ready once it has exited with 0.
     Oneshot,
 }

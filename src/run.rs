@@ -49,7 +49,7 @@ use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
 use crate::supervisor::hooks::Hooks;
 use crate::supervisor::journal::Journal;
-use crate::supervisor::{Event, Supervisor};
+use crate::supervisor::{Event, Role, Supervisor, Told};
 use crate::sys::clock;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
@@ -314,7 +314,7 @@ impl Loop {
     /// A connection has succeeded or failed.
     fn finish_probe(&mut self, instance: InstanceId) {
         if let Some(ready) = self.probes.finish(instance.index()) {
-            self.inbox.push_back(Event::Probed { instance, ready });
+            self.inbox.push_back(Event::Probed { instance, role: Role::Probe, good: ready });
             self.digest();
         }
     }
@@ -339,7 +339,7 @@ impl Loop {
             self.loud.add(index);
         }
         if ready {
-            self.inbox.push_back(Event::Notified { instance: *instance });
+            self.inbox.push_back(Event::Told { instance: *instance, what: Told::Ready });
             self.digest();
         }
     }

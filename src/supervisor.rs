@@ -43,7 +43,9 @@ use crate::plan::{
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
-pub use event::{Action, Cause, Change, Event, Parting, Phase, Role, SignalTarget, Ticket, Verb};
+pub use event::{
+    Action, Cause, Change, Event, Found, Parting, Phase, Role, SignalTarget, Ticket, Told, Verb,
+};
 use pids::Pids;
 use policy::Jitter;
 pub use roster::Ids;
@@ -180,17 +182,20 @@ impl Supervisor {
             Event::Spawned { instance, role: Role::Probe, pid } => {
                 self.probe_spawned(instance, pid);
             }
+            Event::Spawned { .. } => {}
             Event::SpawnFailed { instance, role: Role::Main, stage, errno } => {
                 self.spawn_failed(now, instance, stage, errno);
             }
             Event::SpawnFailed { instance, role: Role::Probe, .. } => {
                 self.probed(now, instance, false);
             }
+            Event::SpawnFailed { .. } => {}
             Event::Exited { pid, status, lingering } => match self.pids.remove(pid) {
                 Some((instance, Role::Main)) => {
                     self.ended(now, instance, Ok(status), lingering);
                 }
                 Some((instance, Role::Probe)) => self.probe_exited(now, instance, status),
+                Some(_) => {}
                 None => {} // an orphan that PID 1 inherited
             },
             Event::ExecFailed { pid, stage, errno } => match self.pids.remove(pid) {
@@ -198,11 +203,13 @@ impl Supervisor {
                     self.ended(now, instance, Err((stage, errno)), false);
                 }
                 Some((instance, Role::Probe)) => self.probe_exited(now, instance, NOT_FOUND),
+                Some(_) => {}
                 None => {}
             },
             Event::GroupGone { instance } => self.group_gone(now, instance),
-            Event::Notified { instance } => self.notified(now, instance),
-            Event::Probed { instance, ready } => self.probed(now, instance, ready),
+            Event::Told { instance, what: Told::Ready } => self.notified(now, instance),
+            Event::Told { .. } | Event::Found { .. } | Event::Looked { .. } => {}
+            Event::Probed { instance, good, .. } => self.probed(now, instance, good),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
             Event::Due { service } => self.timer_elapsed(now, service),
             Event::Connection { service, socket } => self.connected(now, service, socket),
@@ -366,7 +373,7 @@ impl Supervisor {
     pub fn kills_group(&self, pid: Pid) -> bool {
         match self.pids.get(pid) {
             Some((id, Role::Main)) => self.service_of(id).kill_mode != KillMode::Process,
-            Some((_, Role::Probe)) => true,
+            Some(_) => true,
             None => false,
         }
     }

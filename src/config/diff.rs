@@ -68,7 +68,9 @@ pub fn differences(kind: Kind, old: &[String], new: &[String]) -> Vec<Difference
     };
     let differ = keys.into_iter().filter_map(|key| {
         let (old, new) = (of(&old, key), of(&new, key));
-        let needs = needs(kind, key);
+        // A signal is only data; a command is a program that was prepared.
+        let prepared = key == "reload" && [&old, &new].iter().any(|it| it.starts_with("command "));
+        let needs = if prepared { Needs::Restart } else { needs(kind, key) };
         (old != new).then(|| Difference { key: key.clone(), old, new, needs })
     });
     differ.collect()

@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 
 use super::section::Cursor;
 use super::value::{self, Wrong};
-use crate::plan::{Delay, Flapping, GiveUp, IoNice, Ladder, Probe, Rotate, Rung};
+use crate::plan::{Delay, Flapping, GiveUp, IoNice, Ladder, Rotate, Rung};
 use crate::time::Duration;
 
 /// What a cursor reads.
@@ -148,38 +148,8 @@ pub(super) fn rotate(cursor: &mut Cursor) -> Read<Option<Rotate>> {
     Ok(Some(Rotate { size, keep }))
 }
 
-/// What `ready` says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ready {
-    pub(super) probe: Option<Probe>,
-    pub(super) timeout: Option<Duration>,
-}
-
-/// `none`, or `[timeout TIME] tcp HOST:PORT | unix PATH | command WORD… | notify`.
-pub(super) fn ready(cursor: &mut Cursor) -> Read<Ready> {
-    let timeout = match cursor.skip("timeout") {
-        true => Some(cursor.read("the time", value::time)?),
-        false => None,
-    };
-    let kinds = [("tcp", 0), ("unix", 1), ("command", 2), ("notify", 3), ("none", 4)];
-    let probe = match cursor.read("what to ask", |word| value::choice(word, &kinds))? {
-        0 => Probe::Tcp(cursor.read("HOST:PORT", address)?),
-        1 => Probe::Unix(cursor.read("the socket's path", value::text)?),
-        2 => {
-            let words: Vec<String> = cursor.rest().into_iter().map(|token| token.text).collect();
-            match words.first().is_none_or(String::is_empty) {
-                true => return Err(Wrong::new("the command is missing")),
-                false => Probe::Command(words),
-            }
-        }
-        3 => Probe::Notify,
-        _ => return Ok(Ready { probe: None, timeout }),
-    };
-    Ok(Ready { probe: Some(probe), timeout })
-}
-
 /// `127.0.0.1:80`, `[::1]:80`, `localhost:80`. A PID 1 has no resolver: names would block the loop.
-fn address(word: &str) -> Read<String> {
+pub(super) fn address(word: &str) -> Read<String> {
     if word.contains('\0') {
         return Ok(word.to_string()); // a template: looked at once its number is put in
     }

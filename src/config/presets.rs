@@ -74,6 +74,8 @@ pub(super) fn service(preset: Preset) -> Service {
         Preset::DaemonController => {
             service.rules.restart = Restart::Never;
             service.start_timeout = Some(secs(15));
+            service.log_activity_timeout = Some(secs(7));
+            service.stop_timeout = secs(15);
             service.stop = Ladder::simple(Signal::TERM, secs(15));
             service.ready_interval = Duration::from_millis(100);
         }

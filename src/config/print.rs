@@ -6,6 +6,7 @@
 
 use core::fmt::Display;
 
+use super::health::key_of;
 use super::input::STDINS;
 use super::output::{FORMATS, ON_FULL};
 use super::presets::RESTARTS;
@@ -14,9 +15,10 @@ use super::timer::{OVERLAPS, print_minute};
 use super::value::{name_of, print_duration, print_signal, print_size};
 use super::{phrases, words};
 use crate::plan::{
-    Delay, GiveUp, Hook, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target, Timer,
-    When,
+    Delay, GiveUp, Health, Hook, Inherit, Probe, Process, Rules, Service, ServiceId, Setup, Target,
+    Task, Timer, When,
 };
+use crate::time::Duration;
 
 /// The lines of one service, `<service NAME>` and `</service>` included. `name` knows what others are called.
 pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<String> {
@@ -45,6 +47,7 @@ pub fn lines(service: &Service, name: &dyn Fn(ServiceId) -> String) -> Vec<Strin
     order(&mut page, service, name);
     readiness(&mut page, service, first);
     stop(&mut page, service);
+    around(&mut page, first);
     rules(&mut page, &service.rules);
     page.pair("critical", yes(service.critical));
     page.pair("main", yes(service.main));
@@ -121,6 +124,13 @@ impl Page {
         }
         if process.ready != first.ready {
             part.maybe("ready", process.ready.as_ref().map(probe));
+        }
+        if process.health != first.health {
+            part.maybe("health", process.health.as_ref().map(probe));
+        }
+        let files = |process: &Process| (process.pid_file.clone(), process.log_file.clone());
+        if process.tasks != first.tasks || files(process) != files(first) {
+            around(&mut part, process);
         }
         if process.transcript != first.transcript {
             part.pair("transcript", target(&process.transcript));
@@ -219,8 +229,12 @@ fn probe(probe: &Probe) -> String {
     match probe {
         Probe::Tcp(address) => format!("tcp {address}"),
         Probe::Unix(path) => format!("unix {}", escaped(path)),
+        Probe::Http(url) => format!("http {}", escaped(url)),
+        Probe::File(path) => format!("file {}", escaped(path)),
+        Probe::Log(text) => format!("log {}", escaped(text)),
         Probe::Command(words) => format!("command {}", joined(words)),
         Probe::Notify => "notify".into(),
+        Probe::Fd(number) => format!("fd {number}"),
     }
 }
 
@@ -230,7 +244,31 @@ fn readiness(page: &mut Page, service: &Service, first: &Process) {
         page.pair("ready", format!("timeout {timeout} {}", self::probe(probe)));
     }
     page.pair("ready-interval", print_duration(service.ready_interval));
-    page.pair("start-timeout", service.start_timeout.map_or("none".into(), print_duration));
+    let time = |time: Option<Duration>| time.map_or("none".into(), print_duration);
+    page.pair("start-timeout", time(service.start_timeout));
+    page.pair("start-abort-timeout", print_duration(service.start_abort_timeout));
+    page.pair("log-activity-timeout", time(service.log_activity_timeout));
+    if let (Some(health), Some(probe)) = (&service.health, &first.health) {
+        page.pair("health", self::health(health, probe));
+    }
+}
+
+fn health(health: &Health, probe: &Probe) -> String {
+    let (every, timeout) = (print_duration(health.every), print_duration(health.timeout));
+    format!("every {every} timeout {timeout} failures {} {}", health.failures, self::probe(probe))
+}
+
+/// A daemon's files, and the commands beside the program.
+fn around(page: &mut Page, process: &Process) {
+    page.maybe("pid-file", process.pid_file.as_deref().map(escaped));
+    page.maybe("log-file", process.log_file.as_deref().map(escaped));
+    for (task, words) in &process.tasks {
+        let words = joined(words);
+        match task {
+            Task::Reload => page.pair("reload", format!("command {words}")),
+            _ => page.pair(key_of(*task), words),
+        }
+    }
 }
 
 fn stop(page: &mut Page, service: &Service) {
@@ -249,6 +287,7 @@ fn stop(page: &mut Page, service: &Service) {
         "rolling",
         if service.rolling == 0 { "no".into() } else { service.rolling.to_string() },
     );
+    page.pair("stop-timeout", print_duration(service.stop_timeout));
     page.pair("on-shutdown", name_of(&service.leave, &ON_SHUTDOWN));
     page.maybe("reload", service.reload.map(print_signal));
 }

@@ -10,13 +10,12 @@ use super::program::{self, Making};
 use super::section::{self, Cursor, Number, Scope, Token, Values};
 use super::value::{self, Wrong};
 use super::world::Directory;
-use super::{environment, expand, identity, input, names, output, phrases, timer};
+use super::{environment, expand, health, identity, input, names, output, phrases, timer};
 use crate::nearest;
 use crate::plan::{
-    ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Probe, Process, Resource, Service, ServiceId,
-    Setup, Socket, Spawn, Start, Target,
+    ExitPolicy, Inherit, KillMode, Kind, Limit, Plan, Process, Resource, Service, ServiceId, Setup,
+    Socket, Spawn, Start, Target,
 };
-use crate::time::Duration;
 
 /// What may stand in a `<service>`.
 const INNER: [&str; 2] = ["environment", "limits"];
@@ -24,11 +23,9 @@ const INNER: [&str; 2] = ["environment", "limits"];
 /// More is a slip; the design's largest measured plan has this many.
 const MOST_INSTANCES: u32 = 10_000;
 
-/// From spawn to ready, where `ready` is said and `start-timeout` is not.
-const START_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// What `type` takes.
-pub(super) const KINDS: [(&str, Kind); 2] = [("simple", Kind::Simple), ("oneshot", Kind::Oneshot)];
+pub(super) const KINDS: [(&str, Kind); 3] =
+    [("simple", Kind::Simple), ("forking", Kind::Forking), ("oneshot", Kind::Oneshot)];
 
 /// What `start` takes.
 pub(super) const STARTS: [(&str, Start); 3] =
@@ -129,12 +126,12 @@ fn service(v: &mut Values, sources: &Sources, name: &str) -> Service {
     v.choose(&mut service.kill_mode, "kill-mode", &KILL_MODES);
     service.rolling = v.word("rolling", rolling).unwrap_or(0);
     v.choose(&mut service.leave, "on-shutdown", &ON_SHUTDOWN);
-    service.reload = v.word("reload", value::signal);
     v.set(&mut service.critical, "critical", value::boolean);
     v.set(&mut service.main, "main", value::boolean);
     service.output = output::read(v);
     processes(v, sources, &mut service);
-    readiness(v, &mut service);
+    health::check(v, &mut service);
+    check_rolling(v, &service);
     if service.leave {
         check_leave(v, &service);
     }
@@ -356,6 +353,10 @@ fn process(
         transcript: output::transcript(v),
         stderr: output::stderr(v),
         ready: None,
+        health: None,
+        pid_file: None,
+        log_file: None,
+        tasks: Vec::new(),
     };
     process.argv = program::read(v, making, &service.setup, &process);
     if let Some(directory) = &process.directory
@@ -367,32 +368,12 @@ fn process(
     if let Some(word) = process.argv.first() {
         program::check(v, "program", word, &process, inherit);
     }
-    if let Some(ready) = v.read("ready", phrases::ready) {
-        if let Some(Probe::Command(words)) = &ready.probe
-            && let Some(word) = words.first()
-        {
-            program::check(v, "ready", word, &process, inherit);
-        }
-        service.probe_timeout = ready.timeout.unwrap_or(service.probe_timeout);
-        process.ready = ready.probe;
-    }
+    health::read(v, service, &mut process);
     process
 }
 
-fn readiness(v: &mut Values, service: &mut Service) {
-    let asked = service.processes.iter().any(|process| process.ready.is_some());
-    if asked && service.kind == Kind::Oneshot {
-        v.wrong("ready", "a one-shot is ready when it has exited with 0, and not otherwise");
-    }
-    let positive = |word: &str| match value::time(word)? {
-        Duration::ZERO => Err(Wrong::new("this would ask without a pause")),
-        time => Ok(time),
-    };
-    v.set(&mut service.ready_interval, "ready-interval", positive);
-    if asked {
-        service.start_timeout.get_or_insert(START_TIMEOUT);
-    }
-    v.set(&mut service.start_timeout, "start-timeout", phrases::optional_duration);
+/// What takes over from one that runs must be ready first.
+fn check_rolling(v: &mut Values, service: &Service) {
     if service.rolling > 0 && service.kind == Kind::Oneshot {
         v.wrong("rolling", "a one-shot has no instances that another one could take over from");
     } else if service.rolling > 0 && !service.can_roll() {
@@ -401,7 +382,7 @@ fn readiness(v: &mut Values, service: &mut Service) {
             false => "without `ready` nobody knows when the new process can take over",
         };
         v.wrong("rolling", message);
-        v.report.hint("`ready notify`, or `ready command …`, which is told by LAR_PID whom to ask");
+        v.report.hint("`ready notify`, `ready fd N`, or `ready command …`, which is told by LAR_PID whom to ask");
     }
 }
 

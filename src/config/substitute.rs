@@ -97,8 +97,8 @@ impl Pass<'_> {
                 Some(Number::Any) => Ok(("\0".into(), 1)),
                 None => Err(Wrong::new("`%i` is different for each instance, and this key is not")
                     .hint(
-                        "`%i` may stand in program, directory, ready, transcript, stderr and \
-                       <environment>",
+                        "`%i` may stand in program and other commands, directory, ready, health, \
+                       pid-file, log-file, transcript, stderr and <environment>",
                     )),
             },
             Some('{') => {

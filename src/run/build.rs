@@ -345,7 +345,7 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
             recipe.stdio[0] = null;
             Some(Image::new(given, &recipe)?)
         }
-        Some(Probe::Tcp(_) | Probe::Unix(_) | Probe::Notify) | None => None,
+        _ => None,
     };
     Ok(Images { main, probe, _listeners: sitter.sockets.clone() })
 }

@@ -29,8 +29,9 @@ impl Loop {
                 self.inbox.push_back(event);
             }
             Action::Signal { instance, target, signal } => self.signal(instance, target, signal),
-            Action::Probe { instance } => self.begin_probe(instance),
-            Action::CancelProbe { instance } => self.probes.cancel(instance.index()),
+            Action::Probe { instance, .. } => self.begin_probe(instance),
+            Action::CancelProbe { instance, .. } => self.probes.cancel(instance.index()),
+            Action::Find { .. } | Action::Look { .. } => {}
             Action::Changed(change) => self.tell(&change),
             Action::Created { instance } => self.created(instance),
             Action::Redefined { instance } => self.redefined(instance),
@@ -133,7 +134,7 @@ impl Loop {
                 false
             }
         };
-        self.inbox.push_back(Event::Probed { instance, ready });
+        self.inbox.push_back(Event::Probed { instance, role: Role::Probe, good: ready });
     }
 
     /// The one place where the lives of services are logged and noted.
@@ -174,5 +175,6 @@ pub(super) fn image(images: &[Option<Images>], instance: InstanceId, role: Role)
     match role {
         Role::Main => Some(&images.main),
         Role::Probe => images.probe.as_ref(),
+        _ => None,
     }
 }

@@ -2,23 +2,100 @@
 //! and what it says has happened ([`Change`]).
 
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, Kinds, ServiceId};
+use crate::plan::{InstanceId, Kinds, ServiceId, Task};
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 
 /// What a process does for its instance. The process table is keyed by (instance, role).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Role {
     /// The service itself.
     Main,
     /// The command that asks whether it is ready.
     Probe,
+    /// The command that asks whether it still works.
+    Health,
+    /// The command before its program.
+    PreStart,
+    /// The command that stops it.
+    Stop,
+    /// The command that restarts it.
+    Restart,
+    /// The command that lets it reload.
+    Reload,
+    /// The command after its program.
+    PostStop,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 2] = [Role::Main, Role::Probe];
+    pub const ALL: [Role; 8] = [
+        Role::Main,
+        Role::Probe,
+        Role::Health,
+        Role::PreStart,
+        Role::Stop,
+        Role::Restart,
+        Role::Reload,
+        Role::PostStop,
+    ];
+
+    /// The command of the configuration that it is, if it is one of these.
+    pub const fn task(self) -> Option<Task> {
+        match self {
+            Role::Main | Role::Probe | Role::Health => None,
+            Role::PreStart => Some(Task::PreStart),
+            Role::Stop => Some(Task::Stop),
+            Role::Restart => Some(Task::Restart),
+            Role::Reload => Some(Task::Reload),
+            Role::PostStop => Some(Task::PostStop),
+        }
+    }
+
+    /// What it is called in messages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Main => "program",
+            Role::Probe => "readiness command",
+            Role::Health => "health command",
+            Role::PreStart => "pre-start",
+            Role::Stop => "stop-command",
+            Role::Restart => "restart-command",
+            Role::Reload => "reload command",
+            Role::PostStop => "post-stop",
+        }
+    }
+}
+
+/// What an instance says of itself (sd_notify's protocol; READY=1 also by a line on its fd, or by a text in its log).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// READY=1.
+    Ready,
+    /// STOPPING=1: it is about to end.
+    Stopping,
+    /// WATCHDOG=1: it still works.
+    Beat,
+    /// WATCHDOG=trigger: it does not.
+    Trigger,
+    /// WATCHDOG_USEC=: from now on a beat comes within this time.
+    Every(Duration),
+    /// MAINPID=: this child of lar's is its main process.
+    Main(Pid),
+}
+
+/// What a look for the main process of a forking daemon has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No PID file, or no number in it.
+    Nothing,
+    /// This child of lar's, not yet reaped and nobody else's.
+    Main(Pid),
+    /// A process that is not lar's child: it is never signalled.
+    Foreign(Pid),
+    /// It has ended, in this way if lar has seen it end.
+    Gone(Pid, Option<ExitStatus>),
 }
 
 /// A number the control server gives to each order, so that it can tell its own from a later one.
@@ -77,17 +154,35 @@ pub enum Event {
         /// Whose group.
         instance: InstanceId,
     },
-    /// READY=1 from a process of this instance.
-    Notified {
+    /// A process of this instance says something of itself.
+    Told {
         /// Whose.
         instance: InstanceId,
+        /// What.
+        what: Told,
     },
     /// A built-in probe ([`Action::Probe`]) has its answer.
     Probed {
         /// Whose.
         instance: InstanceId,
-        /// Whether it is ready.
-        ready: bool,
+        /// [`Role::Probe`] or [`Role::Health`].
+        role: Role,
+        /// Whether it is ready, or healthy.
+        good: bool,
+    },
+    /// [`Action::Find`] has its answer.
+    Found {
+        /// Whose.
+        instance: InstanceId,
+        /// What.
+        what: Found,
+    },
+    /// [`Action::Look`] has its answer.
+    Looked {
+        /// Whose.
+        instance: InstanceId,
+        /// Whether its log has grown, or come into being, since the look before.
+        active: bool,
     },
     /// An operator wants something of one instance.
     Order {
@@ -131,7 +226,9 @@ impl Event {
             Event::Spawned { instance, .. }
             | Event::SpawnFailed { instance, .. }
             | Event::GroupGone { instance }
-            | Event::Notified { instance }
+            | Event::Told { instance, .. }
+            | Event::Found { instance, .. }
+            | Event::Looked { instance, .. }
             | Event::Probed { instance, .. }
             | Event::Order { instance, .. }
             | Event::Forward { instance, .. } => Some(instance),
@@ -192,13 +289,29 @@ pub enum Action {
         /// Which.
         signal: Signal,
     },
-    /// Ask the instance's `tcp` or `unix` readiness question once; answer with [`Event::Probed`].
+    /// Ask a question that is no command once; answer with [`Event::Probed`].
     Probe {
         /// Whose.
         instance: InstanceId,
+        /// [`Role::Probe`] or [`Role::Health`].
+        role: Role,
     },
     /// The answer is not needed any more.
     CancelProbe {
+        /// Whose.
+        instance: InstanceId,
+        /// [`Role::Probe`] or [`Role::Health`].
+        role: Role,
+    },
+    /// Look for the main process of a forking daemon; answer with [`Event::Found`].
+    Find {
+        /// Whose.
+        instance: InstanceId,
+        /// Whether it is to be found without a PID file, too: it is about to be ended.
+        anyhow: bool,
+    },
+    /// Look whether its log has grown; answer with [`Event::Looked`].
+    Look {
         /// Whose.
         instance: InstanceId,
     },

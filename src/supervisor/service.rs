@@ -50,11 +50,9 @@ impl Supervisor {
             return State::Running { pid, spawned };
         }
         let asking = match (service.kind, self.probe_of(id)) {
-            (Kind::Oneshot, _) | (Kind::Simple, Some(Probe::Notify)) => Asking::Listening,
-            (Kind::Simple, None) => return State::Running { pid, spawned },
-            (Kind::Simple, Some(_)) => {
-                Asking::Due(now + self.ready_interval(id).min(super::FIRST_PROBE))
-            }
+            (Kind::Oneshot, _) | (_, Some(Probe::Notify)) => Asking::Listening,
+            (_, None) => return State::Running { pid, spawned },
+            (_, Some(_)) => Asking::Due(now + self.ready_interval(id).min(super::FIRST_PROBE)),
         };
         let deadline = service.start_timeout.map(|timeout| now + timeout);
         State::Starting { pid, spawned, deadline, asking }

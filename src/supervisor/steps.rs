@@ -437,7 +437,7 @@ impl Supervisor {
         self.rearm(id);
         self.push(match command {
             true => Action::Spawn { instance: id, role: Role::Probe },
-            false => Action::Probe { instance: id },
+            false => Action::Probe { instance: id, role: Role::Probe },
         });
     }
 
@@ -475,7 +475,7 @@ impl Supervisor {
             let target = SignalTarget::Group(pid);
             self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
         } else if matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. }) {
-            self.push(Action::CancelProbe { instance: id });
+            self.push(Action::CancelProbe { instance: id, role: Role::Probe });
         }
     }
 }

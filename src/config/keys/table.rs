@@ -30,8 +30,10 @@ keys! {
             : "hand the whole line of `program` to /bin/sh -c";
         "expand" "yes|no" ["no"] "yes" Restart
             : "put in $NAME, ${NAME} and ${NAME:-default} from its environment, at load; $$ is a $";
-        "type" "simple|oneshot" ["simple"] "oneshot" Restart
-            : "runs until it is stopped, or does its work and exits";
+        "type" "simple|forking|oneshot" ["simple"] "oneshot" Restart
+            : "runs until it is stopped, leaves a daemon behind and exits, or does its work and exits";
+        "pid-file" "PATH" [""] "/web.pid" Restart
+            : "where a forking daemon writes its process id; removed before each start";
         "directory" "PATH" ["lar's own"] "/" Restart
             : "its working directory";
         "user" "NAME|UID" ["lar's own"] "nobody" Restart
@@ -96,13 +98,26 @@ keys! {
             : "restarted when one of these dies or is restarted";
     }
     Service / "start" {
-        "ready" "[timeout TIME] tcp HOST:PORT | unix PATH | command WORD… | notify | none" ["none"]
-            "tcp 127.0.0.1:80" Restart
+        "pre-start" "WORD…" [""] "/bin/true" Restart
+            : "a command before its program, within start-timeout; if it fails, so does the start";
+        "ready" "[timeout TIME] tcp HOST:PORT | unix PATH | http URL | file PATH | log TEXT | command WORD… | notify | fd N | none"
+            ["none"] "tcp 127.0.0.1:80" Restart
             : "how lar learns that it may be depended on; none: spawned is ready";
         "ready-interval" "TIME" ["100ms"] "1s" Live
-            : "time between two probes";
-        "start-timeout" "TIME|none" ["none; 15s with `ready`"] "30s" Live
-            : "from spawn to ready (a one-shot: to its end); later is a death";
+            : "time between two questions, and two looks at a PID file or a log";
+        "start-timeout" "TIME|none" ["none; 15s with `ready`, `pre-start` or `type forking`"] "30s" Live
+            : "from the start to ready (a one-shot: to its end); later is a death";
+        "start-abort-timeout" "TIME" ["10s"] "5s" Live
+            : "how long what was not ready in time may take to end, before KILL";
+        "log-activity-timeout" "TIME|none" ["none"] "7s" Live
+            : "while it is not ready: a silence this long is a start timeout";
+        "log-file" "PATH" ["its transcript"] "/web.log" Restart
+            : "the file whose growth log-activity-timeout looks at";
+    }
+    Service / "health" {
+        "health" "[every TIME] [timeout TIME] [failures N] KIND… as of `ready`, but log and fd; or none" ["none"]
+            "every 30s timeout 2s failures 3 tcp 127.0.0.1:80" Restart
+            : "asked while it runs; so many bad answers make it unhealthy, and it is restarted as `restart` says";
     }
     Service / "stop" {
         "stop" "[DELAY] SIGNAL TIME [SIGNAL TIME]… [KILL|never]" ["TERM 10s KILL"]
@@ -110,10 +125,18 @@ keys! {
             : "the signals that end it and how long each may take; a leading time is a drain delay";
         "kill-mode" "mixed|group|process" ["mixed"] "group" Live
             : "mixed: the signals go to the main process, the last KILL to its group";
+        "stop-command" "WORD…" [""] "/usr/sbin/nginx -s quit" Restart
+            : "a command that stops it, before any signal; the signals follow if it fails or takes too long";
+        "stop-timeout" "TIME" ["15s"] "1m" Live
+            : "how long stop-command and post-stop may take each";
+        "post-stop" "WORD…" [""] "/bin/true" Restart
+            : "a command when its program has ended; LAR_EXIT_CODE or LAR_SIGNAL tells it how";
         "rolling" "no|yes|N" ["no"] "2" Live
-            : "so many at a time are exchanged by a restart, each for one that is ready first (notify, command)";
-        "reload" "SIGNAL" [""] "HUP" Live
-            : "what `lar ctl reload` sends";
+            : "so many at a time are exchanged by a restart, each for one that is ready first (notify, fd, command)";
+        "restart-command" "WORD…" [""] "/usr/sbin/nginx -s reload" Restart
+            : "what `lar ctl restart` runs in place of a stop and a start";
+        "reload" "SIGNAL | command WORD…" [""] "HUP" Live
+            : "what `lar ctl reload` sends or runs";
         "on-shutdown" "stop|leave" ["stop"] "leave" Live
             : "leave: it runs on when the manager ends; its output must go past lar, and lar must not be PID 1";
     }

@@ -134,6 +134,7 @@ fn list(service: &Service, out: &mut Buffer) -> bool {
 fn kind_word(service: &Service) -> &'static str {
     match service.kind {
         Kind::Simple => "simple",
+        Kind::Forking => "forking",
         Kind::Oneshot => "oneshot",
     }
 }
