@@ -18,6 +18,7 @@ pub mod local;
 pub mod outlet;
 pub mod parent;
 pub mod peer;
+pub mod pidfile;
 pub mod pipe;
 pub mod raw;
 pub mod reap;
