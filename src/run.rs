@@ -15,6 +15,7 @@
 
 mod beside;
 mod build;
+mod daemons;
 mod edit;
 mod feed;
 mod hooks;
@@ -105,8 +106,12 @@ pub struct Start {
 /// The programs of one instance.
 struct Images {
     main: Image,
-    /// The readiness command.
-    probe: Option<Image>,
+    /// Its other commands.
+    aides: Vec<(Role, Image)>,
+    /// Whom it has named as its main process (MAINPID=).
+    main_pid: Option<Pid>,
+    /// Its log, when it was last looked at.
+    mark: daemons::Mark,
     /// What the program finds open, which the image names by number.
     _listeners: Vec<Rc<Listener>>,
 }
@@ -144,6 +149,7 @@ struct Loop {
     loud: ReadyList,
     edits: edit::Edits,
     launch: launch::Launch,
+    orphans: daemons::Orphans,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
