@@ -51,7 +51,7 @@ use crate::output::{Output, Pace, StreamId};
 use crate::plan::{InstanceId, Level, Plan};
 use crate::supervisor::hooks::Hooks;
 use crate::supervisor::journal::Journal;
-use crate::supervisor::{Event, Role, Supervisor};
+use crate::supervisor::{Event, Role, Supervisor, Told};
 use crate::sys::clock;
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
@@ -287,6 +287,7 @@ impl Loop {
             Pace::Later => self.watch_output(stream, false),
         }
         self.report_output();
+        self.digest();
     }
 
     /// Watches a stream's pipe, or not while it waits for its tick: then its writes wake nobody up. A pipe that has
@@ -451,8 +452,11 @@ impl Loop {
         });
     }
 
-    /// Says what output has to report.
+    /// Says what output has to report, and queues for the core who is ready by it.
     fn report_output(&mut self) {
+        while let Some(instance) = self.output.poll_found() {
+            self.inbox.push_back(Event::Told { instance, what: Told::Ready });
+        }
         while let Some(notice) = self.output.poll_notice() {
             warn!("{}", self.output.tell(notice));
         }

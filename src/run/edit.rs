@@ -18,7 +18,7 @@ use super::token::Source;
 use super::{Images, Loop};
 use crate::ctl::server::Departure;
 use crate::input;
-use crate::output::{Furniture, StreamId};
+use crate::output::{self, Furniture, StreamId};
 use crate::plan::{InstanceId, Process, Service, ServiceId, Standing, Timer, When};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
@@ -237,6 +237,8 @@ impl Loop {
         let user = |service: &Service| service.setup.identity.as_ref().and_then(|it| it.uid);
         let same = |before: &Process| {
             (&before.transcript, &before.stderr) == (&process.transcript, &process.stderr)
+                && output::sought(before) == output::sought(process)
+                && output::looks(old, before) == output::looks(service, process)
         };
         old.output.ring == service.output.ring
             && user(old) == user(service)
