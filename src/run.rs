@@ -16,6 +16,7 @@
 
 mod beside;
 mod build;
+mod daemons;
 mod ears;
 mod edit;
 mod feed;
@@ -108,8 +109,12 @@ pub struct Start {
 /// The programs of one instance.
 struct Images {
     main: Image,
-    /// The readiness command.
-    probe: Option<Image>,
+    /// Its other commands.
+    aides: Vec<(Role, Image)>,
+    /// Whom it has named as its main process (MAINPID=).
+    main_pid: Option<Pid>,
+    /// Its log, when it was last looked at.
+    mark: daemons::Mark,
     /// What the program finds open, which the image names by number.
     _listeners: Vec<Rc<Listener>>,
 }
@@ -143,6 +148,7 @@ struct Loop {
     ready: ReadyList,
     edits: edit::Edits,
     launch: launch::Launch,
+    orphans: daemons::Orphans,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.

@@ -7,6 +7,7 @@
 
 pub mod alarm;
 pub mod boot;
+pub mod capture;
 pub mod clock;
 pub mod daemon;
 pub mod duplex;
@@ -15,10 +16,13 @@ pub mod entry;
 pub mod fd;
 pub mod listener;
 pub mod local;
+pub mod lock;
 pub mod outlet;
 pub mod parent;
 pub mod peer;
+pub mod pidfile;
 pub mod pipe;
+pub mod process;
 pub mod raw;
 pub mod reap;
 pub mod rotation;

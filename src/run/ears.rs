@@ -334,6 +334,7 @@ impl Loop {
     fn is_believed(&mut self, instance: InstanceId, what: Told) -> bool {
         let Told::Main(pid) = what else { return true };
         if self.may_be_main(instance, pid) {
+            self.name_daemon(instance, Some(pid));
             return true;
         }
         // A daemon may say so while its parent, who waits for that, is still there.
@@ -343,6 +344,7 @@ impl Loop {
         if main.is_some_and(|main| descends(pid, main)) {
             debug!("{label}: MAINPID={pid} counts once it is lar's child");
             ear.heir = Some(pid);
+            self.name_daemon(instance, Some(pid));
         } else if !std::mem::replace(&mut ear.warned, true) {
             warn!("{label}: MAINPID={pid} is no process of its own that is lar's child; ignored");
         }
@@ -361,11 +363,14 @@ impl Loop {
         free && reap::is_our_child(pid) && own()
     }
 
-    /// The main process of an instance has ended and is about to be reaped: whom it named its heir is lar's child now.
-    pub(super) fn look_for_heir(&mut self, instance: InstanceId) {
+    /// A process has ended and is about to be reaped. If it is an instance's main one, whom it named its heir is lar's
+    /// child by now, and takes its place before anything is made of that end.
+    pub(super) fn look_for_heir(&mut self, pid: Pid) {
+        let Some((instance, Role::Main)) = self.supervisor.owner(pid) else { return };
         let heir = self.ears.of_mut(instance).and_then(|ear| ear.heir.take());
         if let Some(pid) = heir.filter(|&pid| self.may_be_main(instance, pid)) {
             self.inbox.push_back(Event::Told { instance, what: Told::Main(pid) });
+            self.digest();
         }
     }
 

@@ -154,6 +154,15 @@ pub fn give_back_but(held: Set) {
     set_mask(saved.mask.and(held));
 }
 
+/// Makes a call that may block for long. Meanwhile signals that lar was not given blocked do to it what they did before
+/// [`take_over`]: Ctrl-C ends it.
+pub fn interruptibly<T>(call: impl FnOnce() -> T) -> T {
+    let before = set_mask(saved().mask);
+    let answer = call();
+    set_mask(before);
+    answer
+}
+
 /// Has a command begin with the signals that lar was given, and `held` blocked, whatever lar itself
 /// holds back by then. (The standard library hands on the mask of the moment.)
 pub fn hand_on(command: &mut Command, held: Set) {
