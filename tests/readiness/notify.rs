@@ -35,14 +35,13 @@ address = os.environ['NOTIFY_SOCKET'].replace('@', chr(0), 1)
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect(address)
 print('usec', os.environ.get('WATCHDOG_USEC'))
-while True:
-    for line in open('words'):
-        r, w = os.pipe()
-        s.send(line.strip().replace('|', chr(10)).encode())
-        socket.send_fds(s, [b'BARRIER=1'], [w] * 100)
-        os.close(w)
-        print('through', os.read(r, 1) == b'')
-        os.close(r)
+for line in os.fdopen(os.open('words', os.O_RDWR)):
+    r, w = os.pipe()
+    s.send(line.strip().replace('|', chr(10)).encode())
+    socket.send_fds(s, [b'BARRIER=1'], [w] * 100)
+    os.close(w)
+    print('through', os.read(r, 1) == b'')
+    os.close(r)
 \"",
         python.display()
     )
