@@ -9,15 +9,16 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
-use super::ears::{Ear, Ears, places};
+use super::ears::{Ear, Ears};
 use super::edit::Edits;
+use super::questions::Questions;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
 use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use super::{feed, hooks};
-use crate::check::{Probes, notify};
+use crate::check::notify;
 use crate::ctl::server::{BindError, Server};
 use crate::exit::Errno;
 use crate::input::Input;
@@ -103,7 +104,7 @@ impl Loop {
             output,
             lively: ReadyList::new(input.count()),
             input,
-            probes: Probes::new(places(instances)),
+            questions: Questions::new(instances),
             ears,
             sockets,
             timers,

@@ -26,7 +26,7 @@ impl Loop {
                 self.inbox.push_back(event);
             }
             Action::Signal { instance, target, signal } => self.signal(instance, target, signal),
-            Action::Probe { instance, role } => self.begin_probe(instance, role),
+            Action::Probe { instance, role } => self.ask(instance, role),
             Action::CancelProbe { instance, role } => self.cancel_probe(instance, role),
             Action::Find { instance, anyhow } => self.find_daemon(instance, anyhow),
             Action::Look { instance } => self.look_at_log(instance),
