@@ -1,6 +1,8 @@
 //! Every way in which a service can be known to be ready, with a real program that is ready late: who needs it waits
 //! until then, and who is never ready has failed to start.
 
+#[path = "readiness/health.rs"]
+mod health;
 #[path = "support/lar.rs"]
 mod lar;
 #[path = "readiness/notify.rs"]
