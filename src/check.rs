@@ -343,6 +343,25 @@ mod tests {
     }
 
     #[test]
+    fn without_an_fd_to_spare_nothing_is_asked_and_that_is_no_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let probe = Probe::Tcp(listener.local_addr().unwrap().to_string());
+        let mut probes = Probes::new(1);
+        let enough = std::mem::replace(&mut probes.highest, 2);
+        for before in [false, true] {
+            let answer = probes.begin(0, &probe);
+            assert!(
+                matches!(answer, Answer::Unasked { errno: Errno::EMFILE, again } if again == before)
+            );
+        }
+        assert_eq!(probes.advance(0), None);
+        probes.highest = enough;
+        assert!(answer(&mut probes, &probe));
+        probes.highest = 2;
+        assert!(matches!(probes.begin(0, &probe), Answer::Unasked { again: false, .. }));
+    }
+
+    #[test]
     fn a_question_taken_back_has_no_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut probes = Probes::new(1);
