@@ -44,6 +44,7 @@ impl Loop {
             }
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
+            self.look_for_heir(instance);
             self.end_input(instance);
         }
         let Some(status) = reap::reap(pid) else { return };

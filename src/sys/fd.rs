@@ -11,6 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::ffi::c_int;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::exit::Errno;
 use crate::sys::{checked, errno_of, uninterrupted};
@@ -222,6 +223,14 @@ pub struct FileLimit {
     pub soft: u64,
     /// How far it may be raised.
     pub hard: u64,
+}
+
+/// Whether, with this fd taken, so many more can be had (an eighth of the limit, if that is less): what asks for one
+/// after the other may not take lar's last.
+pub fn leaves(fd: impl AsFd, spare: u64) -> bool {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return true };
+    let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(0);
+    number + spare.min(limit / 8) < limit
 }
 
 /// Raises our own limit of open files as far as allowed. What it was before, if it changed:
