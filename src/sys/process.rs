@@ -29,8 +29,8 @@ pub fn facts(pid: Pid) -> Option<Facts> {
     parse(&stat, &status)
 }
 
-/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group, and the
-/// start as the twentieth. The second number behind `Uid:` is the one that rights come from.
+/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group, and as the
+/// eighteenth and the twentieth the number of threads and the start. The second number behind `Uid:` is the one that rights come from.
 fn parse(stat: &[u8], status: &[u8]) -> Option<Facts> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
@@ -38,11 +38,13 @@ fn parse(stat: &[u8], status: &[u8]) -> Option<Facts> {
     let state = words.next()?;
     let parent = words.next()?.parse().ok()?;
     let group = words.next()?.parse().ok()?;
-    let started = words.nth(16)?.parse().ok()?;
+    let threads: u32 = words.nth(14)?.parse().ok()?;
+    let started = words.nth(1)?.parse().ok()?;
     let status = String::from_utf8_lossy(status);
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     let user = users.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let dead = matches!(state, "Z" | "X" | "x");
+    // Where the main thread has ended and others go on, the state is that of a dead one.
+    let dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
     Some(Facts { dead, parent: Pid(parent), group: Pid(group), started, user })
 }
 
