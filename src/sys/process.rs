@@ -80,6 +80,13 @@ pub fn descendants(of: Pid) -> Option<Vec<Pid>> {
     (!all.is_empty()).then_some(found)
 }
 
+/// Whether a process descends from another, as far up as can be seen.
+pub fn descends(pid: Pid, from: Pid) -> bool {
+    let parents = std::iter::successors(Some(pid), |&pid| reap::parent_of(pid));
+    // Nobody is as far down; pids that are given anew while we look could make a ring.
+    parents.skip(1).take(1000).take_while(|parent| parent.0 > 0).any(|parent| parent == from)
+}
+
 /// Clock ticks in a second, the unit of [`Facts::started`].
 pub fn ticks_per_second() -> u64 {
     // SAFETY: sysconf takes a plain number and touches no memory.
@@ -175,6 +182,7 @@ mod tests {
             println!("skipped: no pidfds here");
             return;
         };
+        assert!(descends(pid, own_pid()) && !descends(own_pid(), pid));
         handle.kill(Signal::KILL).unwrap();
         let ready = nix::poll::PollFlags::POLLIN;
         let mut fds = [nix::poll::PollFd::new(handle.fd(), ready)];

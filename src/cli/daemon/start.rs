@@ -64,8 +64,8 @@ pub(super) struct Attempt<'a> {
     subject: &'a mut Subject,
     /// Children that lar had before.
     strangers: Vec<Pid>,
-    /// Processes from before this moment, in ticks since boot, are none of its.
-    began: u64,
+    /// When it began, in ticks since boot: who is older is none of its. `None` if it is not lar that starts it.
+    began: Option<u64>,
     /// When it must be ready.
     until: Option<Instant>,
     said: Said,
@@ -83,7 +83,7 @@ impl<'a> Attempt<'a> {
         let until = subject.service.start_timeout.map(|timeout| now + timeout);
         Ok(Attempt {
             strangers: reap::children().unwrap_or_default(),
-            began: process::ticks().saturating_sub(1),
+            began: Some(process::ticks()),
             until,
             said,
             stirred: now,
@@ -128,7 +128,7 @@ impl<'a> Attempt<'a> {
 
     /// Waits for one that is there already, or that another command has started: its pid.
     pub(super) fn follow(mut self, lock: &Lock) -> Result<Pid, Failure> {
-        self.began = 0;
+        self.began = None;
         match self.pid().and_then(|pid| self.ready(pid).map(|()| pid)) {
             Ok(pid) => {
                 self.note(pid, lock);
@@ -212,24 +212,34 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Whether this process lives, and has been started since we have begun.
-    fn is_its(&self, pid: Pid) -> bool {
-        let watch = &self.subject.watch;
-        watch.end_of(pid).is_none()
-            && process::lives(pid)
-            && process::facts(pid).is_none_or(|facts| facts.started >= self.began)
+    /// Whether this process lives and is what was started: a descendant of ours; or at least younger than the start, if
+    /// the launcher has somebody else start it.
+    fn is_its(&mut self, pid: Pid) -> bool {
+        let Some(began) = self.began else { return !self.has_ended(pid) };
+        let younger = || process::facts(pid).is_none_or(|facts| facts.started > began);
+        !self.has_ended(pid) && (process::descends(pid, own_pid()) || younger())
+    }
+
+    /// Whether it has ended; how is known then, if it was ours to reap.
+    fn has_ended(&mut self, pid: Pid) -> bool {
+        let lives = process::lives(pid);
+        self.subject.watch.collect();
+        !lives || self.subject.watch.end_of(pid).is_some()
     }
 
     /// Whether a pid file that says this will never say anything else.
-    fn hopeless(&self, says: PidFile) -> Option<Trouble> {
-        let watch = &self.subject.watch;
+    fn hopeless(&mut self, says: PidFile) -> Option<Trouble> {
         if let PidFile::Pid(pid) = says
-            && (watch.end_of(pid).is_some() || !process::lives(pid))
+            && self.has_ended(pid)
         {
-            return Some(Trouble::Ended(Some(pid), watch.end_of(pid)));
+            return Some(Trouble::Ended(Some(pid), self.subject.watch.end_of(pid)));
         }
+        self.subject.watch.collect();
+        let watch = &self.subject.watch;
         // Nobody is left who could write it, if we are the parent of all who are.
-        let alone = self.began > 0 && self.left().is_some_and(|left| left.is_empty());
+        let strangers = |pid: &Pid| self.strangers.contains(pid);
+        let alone =
+            self.began.is_some() && reap::children().is_some_and(|all| all.iter().all(strangers));
         let last = watch.last_end().filter(|&(pid, _)| Some(pid) != self.launcher);
         alone.then_some(Trouble::Ended(None, last.map(|(_, status)| status)))
     }
@@ -239,7 +249,7 @@ impl<'a> Attempt<'a> {
         let handle = Handle::open(pid).ok();
         loop {
             let ready = self.subject.ask(Some(pid), self.said.log(), self.until);
-            if self.subject.watch.end_of(pid).is_some() || !process::lives(pid) {
+            if self.has_ended(pid) {
                 return Err(Trouble::Ended(Some(pid), self.subject.watch.end_of(pid)));
             }
             if ready != Some(false) {
@@ -356,7 +366,11 @@ impl<'a> Attempt<'a> {
             Trouble::Ended(pid, status) => {
                 let who = pid.map_or("the daemon".into(), |pid| format!("the daemon, pid {pid},"));
                 let how = status.map_or(String::new(), |status| format!(": {status}"));
-                let file = if pid.is_none() { " before it wrote its pid file" } else { "" };
+                let file = match self.reading {
+                    _ if pid.is_some() => String::new(),
+                    Some((PidFile::Missing, _)) | None => " before it wrote its pid file".into(),
+                    Some(_) => format!(" ({})", self.waits_for(Step::PidFile)),
+                };
                 failed(format!("{who} has ended{file}{how}"))
             }
             Trouble::PidFile(errno) => failed(format!("{path}: {errno}")),

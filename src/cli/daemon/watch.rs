@@ -41,11 +41,16 @@ impl Watch {
                 self.asked.push(received.signal);
             }
         }
+        self.collect();
+        ready
+    }
+
+    /// Reaps who has ended.
+    pub(super) fn collect(&mut self) {
         while let Some(pid) = reap::next() {
             let Some(status) = reap::reap(pid) else { break };
             self.ends.push((pid, status));
         }
-        ready
     }
 
     /// Who asked us first to give up.
