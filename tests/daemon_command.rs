@@ -4,6 +4,8 @@
 mod lar;
 #[path = "support/misbehaving.rs"]
 mod misbehaving;
+#[path = "daemon_command/real.rs"]
+mod real;
 #[path = "daemon_command/scene.rs"]
 mod scene;
 #[path = "daemon_command/starting.rs"]

@@ -88,14 +88,12 @@ fn new_log_text_is_told_and_old_text_is_not() {
 #[test]
 fn a_program_that_can_not_be_run_is_a_failed_start() {
     let Some(scene) = Scene::good("", "") else { return };
-    let there = scene.dir.read("lar.conf");
-    let missing = scene.dir.at("gone").display().to_string();
-    scene.dir.script("gone", "#!/bin/sh\n");
-    let words: Vec<&str> = there.split_whitespace().collect();
-    let program = words[words.iter().position(|word| *word == "program").unwrap() + 1];
-    scene.dir.write("lar.conf", &there.replace(program, &missing));
-    std::fs::remove_file(&missing).unwrap();
-    fails(&scene, 11, &["gone: No such file or directory (stage exec)"]);
+    scene.dir.script("web", "#!/no/such/interpreter\n");
+    let keys = " type forking\n pid-file {dir}/pid\n";
+    scene
+        .dir
+        .write("lar.conf", &format!("<service web>\n program {{dir}}/web\n{keys}</service>\n"));
+    fails(&scene, 11, &["/web: No such file or directory (stage exec)"]);
 }
 
 #[test]
