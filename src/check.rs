@@ -52,9 +52,7 @@ enum Stage {
     /// To be connected is all it wants.
     #[default]
     Connects,
-    /// It has something to say once it is connected.
-    ConnectsToTalk,
-    /// It talks.
+    /// It has something to say, once it is connected, and to hear.
     Talks,
     /// It has its answer, and waits for the peer's end.
     Answered,
@@ -120,7 +118,7 @@ impl Probes {
         match begun {
             Ok((fd, true)) if !talks => Answer::Now(is_to_somebody(&fd) == Some(true)),
             Ok((fd, _)) => {
-                place.stage = if talks { Stage::ConnectsToTalk } else { Stage::Connects };
+                place.stage = if talks { Stage::Talks } else { Stage::Connects };
                 let fd: &OwnedFd = place.fd.insert(fd);
                 Answer::Later(fd.as_fd())
             }
@@ -134,13 +132,10 @@ impl Probes {
         let Probes { places, scratch, .. } = self;
         let place = places.get_mut(place)?;
         let fd = place.fd.as_ref()?;
-        if matches!(place.stage, Stage::Connects | Stage::ConnectsToTalk) {
+        if place.stage == Stage::Connects {
             let good = connected(fd)?;
-            if !good || place.stage == Stage::Connects {
-                place.fd = None;
-                return Some(good);
-            }
-            place.stage = Stage::Talks;
+            place.fd = None;
+            return Some(good);
         }
         let talk = place.talk.as_mut()?;
         let mut answer = None;

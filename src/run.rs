@@ -7,8 +7,8 @@
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
 //! turns SIGCHLD into exits, `signals` says what each signal means, `hooks` runs commands for what has happened, `rest`
 //! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up,
-//! `edit` makes what those need who come while it runs, `beside` what runs and successors need, `ears` asks and hears
-//! how they are.
+//! `edit` makes what those need who come while it runs, `beside` what runs and successors need, `questions` and
+//! `ears` ask and hear how they are.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
@@ -16,6 +16,7 @@
 
 mod beside;
 mod build;
+mod daemons;
 mod ears;
 mod edit;
 mod feed;
@@ -23,6 +24,7 @@ mod hooks;
 mod launch;
 pub mod orders;
 mod perform;
+mod questions;
 mod ready;
 mod reaper;
 mod report;
@@ -41,7 +43,6 @@ use log::{debug, info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
-use crate::check::Probes;
 use crate::config::print;
 use crate::config::print_settings::{settings_lines, socket_lines};
 use crate::ctl::server::{Done, Order, Refusal, Server, View};
@@ -60,6 +61,7 @@ use crate::sys::spawn::{Given, Image, Spawner};
 use crate::time::{Duration, Instant};
 pub use build::StartError;
 use ears::Ears;
+use questions::Questions;
 use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
@@ -108,8 +110,12 @@ pub struct Start {
 /// The programs of one instance.
 struct Images {
     main: Image,
-    /// The readiness command.
-    probe: Option<Image>,
+    /// Its other commands.
+    aides: Vec<(Role, Image)>,
+    /// Whom it has named as its main process (MAINPID=).
+    main_pid: Option<Pid>,
+    /// Its log, when it was last looked at.
+    mark: daemons::Mark,
     /// What the program finds open, which the image names by number.
     _listeners: Vec<Rc<Listener>>,
 }
@@ -129,7 +135,7 @@ struct Loop {
     input: Input,
     /// Streams to be read in the next turn.
     lively: ReadyList,
-    probes: Probes,
+    questions: Questions,
     ears: Ears,
     /// What lar listens on for services.
     sockets: Sockets,
@@ -143,6 +149,7 @@ struct Loop {
     ready: ReadyList,
     edits: edit::Edits,
     launch: launch::Launch,
+    orphans: daemons::Orphans,
     /// Groups whose leader was reaped while others were still there.
     lingering: Vec<(Pid, InstanceId)>,
     /// Whether children may be waiting although no SIGCHLD will say so.
@@ -197,6 +204,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
         this.renew_all();
         this.wait(&mut events);
         this.launch();
+        this.question();
         this.take(&events);
         this.pass_time();
     }
@@ -226,7 +234,8 @@ impl Loop {
         let serving = self.server.as_ref();
         let lists = [&self.ready, &self.ears.loud, &self.lively];
         let listed = lists.iter().any(|list| !list.is_empty()) || self.edits.untold();
-        let busy = self.reap_again || listed || self.launch.busy();
+        let waiting = self.launch.busy() || self.questions.busy();
+        let busy = self.reap_again || listed || waiting;
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
         }

@@ -13,13 +13,16 @@
 //! Invariants: a pid in a [`State`] is not yet reaped. A deadline is derived from the state, so none outlives
 //! its cause. Nothing here allocates after [`Supervisor::new`]. [`Supervisor::check_invariants`] says them all.
 
+mod aides;
 mod beside;
 pub mod deadlines;
 mod demand;
 pub mod describe;
 pub mod edit;
+mod ended;
 pub mod event;
 pub mod explain;
+mod health;
 pub mod hooks;
 pub mod journal;
 mod kinds;
@@ -29,6 +32,7 @@ pub mod policy;
 mod roster;
 mod service;
 mod shutdown;
+mod starting;
 pub mod state;
 mod steps;
 pub mod tally;
@@ -38,19 +42,21 @@ use std::collections::VecDeque;
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::{
-    InstanceId, KillMode, Kind, Label, Plan, Probe, Process, Service, ServiceId, Settings, Standing,
+    InstanceId, KillMode, Kind, Label, Plan, Process, Service, ServiceId, Settings, Standing,
 };
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
 pub use event::{
-    Action, Cause, Change, Event, Found, Parting, Phase, Role, SignalTarget, Ticket, Told, Verb,
+    Action, Cause, Change, Event, Found, Outcome, Parting, Phase, Role, SignalTarget, Ticket, Told,
+    Verb,
 };
 use pids::Pids;
 use policy::Jitter;
 pub use roster::Ids;
 use roster::{Group, Roster};
 use shutdown::Ending;
+pub use state::Step;
 use state::{State, StateKind};
 use tally::{Summary, Tally};
 
@@ -157,7 +163,11 @@ impl Supervisor {
     /// Claims all memory that the instances there are may ever need.
     fn make_room(&mut self) {
         let (slots, groups) = (self.roster.slots.len(), self.roster.groups.len());
-        self.pids.make_room(slots * Role::ALL.len());
+        let most = |group: &Group| {
+            let slots = group.members.len() + group.extras.len();
+            slots * Supervisor::most_processes(&group.service)
+        };
+        self.pids.make_room(self.roster.groups.iter().map(most).sum());
         self.deadlines.make_room(slots + 1);
         self.actions.reserve(self.most_actions());
         for list in [&mut self.touched, &mut self.released, &mut self.pulling] {
@@ -178,38 +188,37 @@ impl Supervisor {
         match event {
             Event::Boot => self.boot(now),
             Event::Tick => self.tick(now),
-            Event::Spawned { instance, role: Role::Main, pid } => self.spawned(now, instance, pid),
-            Event::Spawned { instance, role: Role::Probe, pid } => {
-                self.probe_spawned(instance, pid);
+            Event::Spawned { instance, role: role @ (Role::Main | Role::PreStart), pid } => {
+                self.spawned(now, instance, role, pid);
             }
-            Event::Spawned { .. } => {}
-            Event::SpawnFailed { instance, role: Role::Main, stage, errno } => {
-                self.spawn_failed(now, instance, stage, errno);
-            }
-            Event::SpawnFailed { instance, role: Role::Probe, .. } => {
-                self.probed(now, instance, false);
-            }
-            Event::SpawnFailed { .. } => {}
-            Event::Exited { pid, status, lingering } => match self.pids.remove(pid) {
-                Some((instance, Role::Main)) => {
-                    self.ended(now, instance, Ok(status), lingering);
+            Event::Spawned { instance, role, pid } => self.aide_spawned(instance, role, pid),
+            Event::SpawnFailed { instance, role, stage, errno } => match role {
+                Role::Main | Role::PreStart => {
+                    self.spawn_failed(now, instance, role, (stage, errno));
                 }
-                Some((instance, Role::Probe)) => self.probe_exited(now, instance, status),
-                Some(_) => {}
+                _ => self.aide_not_spawned(now, instance, role, (stage, errno)),
+            },
+            Event::Exited { pid, status, lingering } => match self.pids.remove(pid) {
+                Some((instance, Role::Main)) => self.ended(now, instance, Ok(status), lingering),
+                Some((instance, Role::PreStart)) => self.prepared(now, instance, Ok(status)),
+                Some((instance, role)) => self.aide_exited(now, instance, role, status),
                 None => {} // an orphan that PID 1 inherited
             },
             Event::ExecFailed { pid, stage, errno } => match self.pids.remove(pid) {
                 Some((instance, Role::Main)) => {
                     self.ended(now, instance, Err((stage, errno)), false);
                 }
-                Some((instance, Role::Probe)) => self.probe_exited(now, instance, NOT_FOUND),
-                Some(_) => {}
+                Some((instance, Role::PreStart)) => {
+                    self.prepared(now, instance, Err((stage, errno)));
+                }
+                Some((instance, role)) => self.aide_exited(now, instance, role, NOT_FOUND),
                 None => {}
             },
             Event::GroupGone { instance } => self.group_gone(now, instance),
-            Event::Told { instance, what: Told::Ready } => self.notified(now, instance),
-            Event::Told { .. } | Event::Found { .. } | Event::Looked { .. } => {}
-            Event::Probed { instance, good, .. } => self.probed(now, instance, good),
+            Event::Told { instance, what } => self.said(now, instance, what),
+            Event::Probed { instance, role, good } => self.probed(now, instance, role, good),
+            Event::Found { instance, what } => self.found(now, instance, what),
+            Event::Looked { instance, active } => self.looked(now, instance, active),
             Event::Order { instance, verb, ticket } => self.order(now, instance, verb, ticket),
             Event::Due { service } => self.timer_elapsed(now, service),
             Event::Connection { service, socket } => self.connected(now, service, socket),
@@ -294,6 +303,7 @@ impl Supervisor {
     pub fn instance(&self, id: InstanceId) -> Instance {
         let slot = &self.roster.slots[id.index()];
         let process = slot.state.process();
+        let prepares = matches!(slot.state, State::Preparing { .. });
         Instance {
             service: slot.service,
             number: slot.number,
@@ -301,7 +311,7 @@ impl Supervisor {
             peer: slot.peer,
             phase: slot.state.phase(),
             wanted_up: slot.wanted_up,
-            pid: process.map(|(pid, _)| pid),
+            pid: process.map(|(pid, _)| pid).filter(|_| !prepares),
             since: slot.since,
             spawned: process.map(|(_, spawned)| spawned),
             next: match slot.state {
@@ -364,15 +374,45 @@ impl Supervisor {
         tally::satisfies(self.service_of(id).kind, state, self.timed(id))
     }
 
+    /// How the main process of its last start has ended.
+    pub fn exit_of_attempt(&self, id: InstanceId) -> Option<ExitStatus> {
+        self.roster.slots[id.index()].attempt.exit
+    }
+
+    /// Up to which order a command of its has been run for operators, and what came of it.
+    pub fn errand(&self, id: InstanceId) -> Option<(Ticket, Outcome)> {
+        self.roster.slots[id.index()].errands.done
+    }
+
+    /// How its stop command has failed, since it was last stopped.
+    pub fn stop_failure(&self, id: InstanceId) -> Option<Outcome> {
+        self.roster.slots[id.index()].stop_failed
+    }
+
+    /// Whether this main process is a daemon that a launcher has left behind.
+    pub fn is_daemon(&self, id: InstanceId, pid: Pid) -> bool {
+        let slot = &self.roster.slots[id.index()];
+        let launcher = matches!(slot.state, State::Forking { .. });
+        let run = slot.standing == Standing::Run;
+        let main = self.pids.get(pid) == Some((id, Role::Main));
+        main && !launcher && !run && self.service_of(id).kind == Kind::Forking
+    }
+
     /// Whose process this is, and what for. `None` for orphans.
     pub fn owner(&self, pid: Pid) -> Option<(InstanceId, Role)> {
         self.pids.get(pid)
     }
 
     /// Whether what is left of this process's group is to be killed before the process is reaped.
-    pub fn kills_group(&self, pid: Pid) -> bool {
+    /// `status`: how it has ended. What a launcher that did its work leaves behind is the daemon.
+    pub fn kills_group(&self, pid: Pid, status: Option<ExitStatus>) -> bool {
         match self.pids.get(pid) {
-            Some((id, Role::Main)) => self.service_of(id).kill_mode != KillMode::Process,
+            Some((id, Role::Main)) => {
+                let state = &self.roster.slots[id.index()].state;
+                let good = status.is_some_and(ExitStatus::success);
+                let launched = matches!(state, State::Forking { .. }) && good;
+                !launched && self.service_of(id).kill_mode != KillMode::Process
+            }
             Some(_) => true,
             None => false,
         }
@@ -407,11 +447,6 @@ impl Supervisor {
         self.service(self.roster.slots[id.index()].service)
     }
 
-    /// How the instance is asked whether it is ready.
-    fn probe_of(&self, id: InstanceId) -> Option<&Probe> {
-        self.process(id)?.ready.as_ref()
-    }
-
     fn summary(&self, id: ServiceId) -> Summary {
         self.roster.groups[id.index()].tally.summary()
     }
@@ -426,9 +461,15 @@ impl Supervisor {
         let mut processes = 0;
         for id in self.instances() {
             let slot = &self.roster.slots[id.index()];
-            let main = slot.state.process().map(|(pid, _)| (pid, Role::Main));
-            for (pid, role) in main.into_iter().chain(slot.probe.map(|pid| (pid, Role::Probe))) {
-                assert_eq!(self.pids.get(pid), Some((id, role)), "pid {pid}");
+            let prepares = matches!(slot.state, State::Preparing { .. });
+            let role = if prepares { Role::PreStart } else { Role::Main };
+            let main = slot.state.process().map(|(pid, _)| (role, pid));
+            for (role, pid) in main.into_iter().chain(slot.aides.iter()) {
+                let owner = self.pids.get(pid);
+                // A command before the program is ended by the same ladder.
+                let before = slot.state.kind() == StateKind::Stopping && role == Role::Main;
+                let prepares = before && owner == Some((id, Role::PreStart));
+                assert!(owner == Some((id, role)) || prepares, "pid {pid}: {owner:?}, {role:?}");
                 processes += 1;
             }
             let stays_down = matches!(
@@ -480,7 +521,7 @@ impl Supervisor {
     fn most_actions(&self) -> usize {
         let of = |group: &Group| {
             let slots = group.members.len() + group.extras.len();
-            slots * (2 * group.service.stop.rungs.len() + 16)
+            slots * (2 * group.service.stop.rungs.len() + 28)
         };
         self.roster.groups.iter().map(of).sum::<usize>() + 8
     }

@@ -48,7 +48,8 @@ impl Talk {
         (self.sent, self.got, self.rest) = (0, 0, 0);
     }
 
-    /// Says what is left to say, and hears the status.
+    /// Says what is left to say, and hears the status. A connection that is still to be made says EAGAIN to both; one
+    /// that came to nothing has its error here, and one to itself (see `is_to_somebody`) answers with our own words.
     pub(super) fn advance(&mut self, fd: &OwnedFd) -> Step {
         let Talk { request, sent, head, got, .. } = self;
         while let Some(left) = request.get(*sent..).filter(|left| !left.is_empty()) {

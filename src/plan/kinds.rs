@@ -63,6 +63,8 @@ kinds! {
     Starting "starting" [];
     /// it is in state `running` now
     Running "running" [pid];
+    /// it is in state `unhealthy` now: it runs, but too many answers in a row were bad
+    Unhealthy "unhealthy" [pid];
     /// it is in state `stopping` now
     Stopping "stopping" [pid];
     /// it is in state `backoff` now

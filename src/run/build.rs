@@ -9,22 +9,23 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
-use super::ears::{Ear, Ears, places};
+use super::ears::{Ear, Ears};
 use super::edit::Edits;
+use super::questions::Questions;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
 use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use super::{feed, hooks};
-use crate::check::{Probes, notify};
+use crate::check::notify;
 use crate::ctl::server::{BindError, Server};
 use crate::exit::Errno;
 use crate::input::Input;
 use crate::output::{Output, StreamId};
 use crate::plan::{self, InstanceId, Leftovers, Plan, Probe, Process, Service, Settings};
 use crate::supervisor::journal::Journal;
-use crate::supervisor::{Event, Supervisor};
+use crate::supervisor::{Event, Role, Supervisor};
 use crate::sys::daemon::{PidFile, Startup};
 use crate::sys::listener::Listener;
 use crate::sys::signals::SignalFd;
@@ -103,7 +104,7 @@ impl Loop {
             output,
             lively: ReadyList::new(input.count()),
             input,
-            probes: Probes::new(places(instances)),
+            questions: Questions::new(instances),
             ears,
             sockets,
             timers,
@@ -111,6 +112,7 @@ impl Loop {
             ready: ReadyList::new(pipes.len()),
             pipes,
             edits: Edits::default(),
+            orphans: super::daemons::Orphans::new(),
             lingering: Vec::with_capacity(instances),
             launch: super::launch::Launch::new(instances),
             reap_again: false,
@@ -306,16 +308,33 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     let main = Image::new(given, &recipe)?;
     // Who only asks has nothing to say, and nothing to accept.
     (recipe.fds, recipe.listens) = (Vec::new(), &[]);
-    recipe.asks = settings.runner.is_none();
-    let probe = match &process.ready {
-        Some(Probe::Command(argv)) => {
-            (recipe.argv, recipe.executable) = (words(argv), None);
-            recipe.stdio[0] = null;
-            Some(Image::new(given, &recipe)?)
-        }
+    recipe.stdio[0] = null;
+    recipe.executable = None;
+    let mut aides = Vec::new();
+    for (role, argv) in commands(process) {
+        recipe.argv = words(argv);
+        // Whom it asks about, or ends; the one before and the one after have nobody.
+        let alone = matches!(role, Role::PreStart | Role::PostStop);
+        recipe.asks = settings.runner.is_none() && !alone;
+        recipe.blanks = if role == Role::PostStop { &AFTERWARDS } else { &[] };
+        aides.push((role, Image::new(given, &recipe)?));
+    }
+    let mark = super::daemons::Mark::default();
+    Ok(Images { main, aides, main_pid: None, mark, _listeners: sitter.sockets.clone() })
+}
+
+/// What tells the command for afterwards how the program has ended.
+const AFTERWARDS: [&str; 3] = ["LAR_EXIT_CODE", "LAR_SIGNAL", "LAR_CORE"];
+
+/// The words of its other commands.
+fn commands(process: &Process) -> impl Iterator<Item = (Role, &[String])> {
+    let asks = [(Role::Probe, &process.ready), (Role::Health, &process.health)];
+    let asks = asks.into_iter().filter_map(|(role, probe)| match probe {
+        Some(Probe::Command(argv)) => Some((role, argv.as_slice())),
         _ => None,
-    };
-    Ok(Images { main, probe, _listeners: sitter.sockets.clone() })
+    });
+    let roles = Role::ALL.into_iter();
+    asks.chain(roles.filter_map(|role| Some((role, process.task(role.task()?)?))))
 }
 
 /// What services read from: /dev/null or, in a root without one, a pipe that nobody writes to.

@@ -1,4 +1,4 @@
-//! What lar asks services itself, and what they say of themselves: the loop's side of `check`.
+//! What services say of themselves: the loop's side of `check::notify` and `check::line`.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
@@ -11,7 +11,7 @@ use super::ready::ReadyList;
 use super::token::Source;
 use super::{Loop, MESSAGES};
 use crate::check::line::{self, Line};
-use crate::check::{Answer, notify};
+use crate::check::notify;
 use crate::exit::Pid;
 use crate::plan::{InstanceId, Plan, Probe, Process, Service};
 use crate::supervisor::{Event, Role, Told};
@@ -223,89 +223,7 @@ fn user_of(service: &Service) -> Option<u32> {
     service.setup.identity.as_ref().and_then(|identity| identity.uid)
 }
 
-/// Where an instance's question is asked.
-fn place(instance: InstanceId, role: Role) -> usize {
-    instance.index() * 2 + usize::from(role == Role::Health)
-}
-
-/// How many places so many instances need.
-pub(super) fn places(instances: usize) -> usize {
-    instances * 2
-}
-
 impl Loop {
-    /// Asks a question that lar can ask by itself.
-    pub(super) fn begin_probe(&mut self, instance: InstanceId, role: Role) {
-        let process = self.supervisor.process(instance);
-        let asked = process.and_then(|process| match role {
-            Role::Health => process.health.as_ref(),
-            _ => process.ready.as_ref(),
-        });
-        let Some(probe) = asked else { return };
-        let good = match self.probes.begin(place(instance, role), probe) {
-            Answer::Now(good) => good,
-            Answer::Unasked { errno, again } => {
-                let what = errno.desc();
-                return self.not_asked(instance, role, what, again);
-            }
-            Answer::Later(fd) => {
-                let source = match role {
-                    Role::Health => Source::Health(instance.0),
-                    _ => Source::Probe(instance.0),
-                };
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                // The kernel forgets the registration when the connection is closed.
-                let mut fd = SourceFd(&fd.as_raw_fd());
-                match self.poll.registry().register(&mut fd, source.token(), interest) {
-                    Ok(()) => return,
-                    Err(error) => {
-                        self.probes.cancel(place(instance, role));
-                        return self.not_asked(instance, role, error, false);
-                    }
-                }
-            }
-        };
-        self.inbox.push_back(Event::Probed { instance, role, good });
-    }
-
-    /// For want of an fd, or of memory, a question is not asked. Who is starting is asked again; who runs is not to be
-    /// ended for that.
-    fn not_asked(
-        &mut self,
-        instance: InstanceId,
-        role: Role,
-        why: impl std::fmt::Display,
-        again: bool,
-    ) {
-        let good = role == Role::Health;
-        if !again {
-            let label = self.supervisor.label(instance);
-            let then = if good { "taken as healthy" } else { "asked again" };
-            let what = if good { "health" } else { "readiness" };
-            warn!("{label}: its {what} can't be asked for: {why}; {then}");
-        }
-        self.inbox.push_back(Event::Probed { instance, role, good });
-    }
-
-    /// Something has come of a question.
-    pub(super) fn go_on_with_probe(&mut self, instance: InstanceId, role: Role) {
-        if let Some(good) = self.probes.advance(place(instance, role)) {
-            self.inbox.push_back(Event::Probed { instance, role, good });
-            self.digest();
-        }
-    }
-
-    /// Takes a question back.
-    pub(super) fn cancel_probe(&mut self, instance: InstanceId, role: Role) {
-        self.probes.cancel(place(instance, role));
-    }
-
-    /// Takes all questions about an instance back.
-    pub(super) fn cancel_probes(&mut self, instance: InstanceId) {
-        self.cancel_probe(instance, Role::Probe);
-        self.cancel_probe(instance, Role::Health);
-    }
-
     /// What an instance says of itself: a few messages, then it is the others' turn. Anybody may send to its socket.
     /// What a message led to is done before the next is taken: who sends a barrier relies on that.
     pub(super) fn hear(&mut self, index: u32) {
@@ -334,6 +252,7 @@ impl Loop {
     fn is_believed(&mut self, instance: InstanceId, what: Told) -> bool {
         let Told::Main(pid) = what else { return true };
         if self.may_be_main(instance, pid) {
+            self.name_daemon(instance, Some(pid));
             return true;
         }
         // A daemon may say so while its parent, who waits for that, is still there.
@@ -343,6 +262,7 @@ impl Loop {
         if main.is_some_and(|main| descends(pid, main)) {
             debug!("{label}: MAINPID={pid} counts once it is lar's child");
             ear.heir = Some(pid);
+            self.name_daemon(instance, Some(pid));
         } else if !std::mem::replace(&mut ear.warned, true) {
             warn!("{label}: MAINPID={pid} is no process of its own that is lar's child; ignored");
         }
@@ -361,11 +281,14 @@ impl Loop {
         free && reap::is_our_child(pid) && own()
     }
 
-    /// The main process of an instance has ended and is about to be reaped: whom it named its heir is lar's child now.
-    pub(super) fn look_for_heir(&mut self, instance: InstanceId) {
+    /// A process has ended and is about to be reaped. If it is an instance's main one, whom it named its heir is lar's
+    /// child by now, and takes its place before anything is made of that end.
+    pub(super) fn look_for_heir(&mut self, pid: Pid) {
+        let Some((instance, Role::Main)) = self.supervisor.owner(pid) else { return };
         let heir = self.ears.of_mut(instance).and_then(|ear| ear.heir.take());
         if let Some(pid) = heir.filter(|&pid| self.may_be_main(instance, pid)) {
             self.inbox.push_back(Event::Told { instance, what: Told::Main(pid) });
+            self.digest();
         }
     }
 

@@ -13,7 +13,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::build::{Sitter, image};
-use super::ears::{Hearing, places};
+use super::ears::Hearing;
 use super::token::Source;
 use super::{Images, Loop};
 use crate::ctl::server::Departure;
@@ -287,7 +287,7 @@ impl Loop {
         let size = (instance.index() + 1).max(self.images.len());
         self.images.resize_with(size, || None);
         self.ears.grow(size);
-        self.probes.grow(places(size));
+        self.questions.grow(size);
         self.journal.enlist(&self.supervisor, instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
@@ -349,7 +349,7 @@ impl Loop {
         }
         self.edits.former = true;
         self.let_go_of_former(instance);
-        self.cancel_probes(instance);
+        self.questions.forget(instance);
         self.launch.forget(instance);
         self.lingering.retain(|&(_, whose)| whose != instance);
         self.take_ear(instance, Hearing::Now(None));

@@ -4,11 +4,11 @@ use log::{info, warn};
 
 use super::voice::Note;
 use super::{Images, Loop};
-use crate::exit::{Errno, Stage};
+use crate::exit::{Errno, ExitStatus, Stage};
 use crate::plan::InstanceId;
 use crate::signal::Signal;
 use crate::supervisor::journal::News;
-use crate::supervisor::{Action, Cause, Change, Event, Phase, Role, SignalTarget};
+use crate::supervisor::{Action, Cause, Change, Event, Outcome, Phase, Role, SignalTarget};
 use crate::sys::spawn::Image;
 use crate::sys::{clock, reap};
 
@@ -26,9 +26,10 @@ impl Loop {
                 self.inbox.push_back(event);
             }
             Action::Signal { instance, target, signal } => self.signal(instance, target, signal),
-            Action::Probe { instance, role } => self.begin_probe(instance, role),
+            Action::Probe { instance, role } => self.ask(instance, role),
             Action::CancelProbe { instance, role } => self.cancel_probe(instance, role),
-            Action::Find { .. } | Action::Look { .. } => {}
+            Action::Find { instance, anyhow } => self.find_daemon(instance, anyhow),
+            Action::Look { instance } => self.look_at_log(instance),
             Action::Changed(change) => self.tell(&change),
             Action::Created { instance } => self.created(instance),
             Action::Redefined { instance } => self.redefined(instance),
@@ -49,14 +50,19 @@ impl Loop {
                 self.let_go_of_former(instance);
             }
             self.output.before_spawn(instance);
+            self.forget_daemon(instance);
+            self.mark_log(instance);
             self.ears.reset(instance);
         }
-        let asked = self.supervisor.instance(instance).pid.filter(|_| role == Role::Probe);
-        let spawned = match image(&self.images, instance, role) {
+        let asked = self.supervisor.instance(instance).pid.filter(|_| role != Role::Main);
+        let ended = self.supervisor.exit_of_attempt(instance).filter(|_| role == Role::PostStop);
+        let spawned = match image(&mut self.images, instance, role) {
             Some(image) => {
                 if let Some(pid) = asked {
                     image.tell_pid(pid);
                 }
+                image.clear_variables();
+                tell_end(image, ended);
                 self.spawner.spawn(image)
             }
             None => Err((Stage::Exec, EINVAL)), // the core asks only for what the plan has
@@ -75,21 +81,39 @@ impl Loop {
                 Event::Spawned { instance, role, pid }
             }
             Err((stage, errno)) => {
-                if role == Role::Probe {
-                    let label = self.supervisor.label(instance);
-                    warn!("{label}: readiness command: {errno} (stage {stage}); asked again");
-                } else {
-                    self.note(Note::Failed(stage, errno));
+                match role {
+                    Role::Main => self.note(Note::Failed(stage, errno)),
+                    _ => self.tell_command(instance, role, Outcome::NotStarted(stage, errno)),
                 }
                 Event::SpawnFailed { instance, role, stage, errno }
             }
         }
     }
 
+    /// One of its commands did not do its work. Of the one before its program the core tells.
+    pub(super) fn tell_command(&self, instance: InstanceId, role: Role, outcome: Outcome) {
+        let next = match (role, outcome) {
+            (Role::Main | Role::PreStart, _) => return,
+            // That a question is answered with no is told by what follows from it.
+            (Role::Probe | Role::Health, Outcome::Exited(_)) => return,
+            (Role::Probe, _) => "asked again",
+            (Role::Health, _) => "that is a bad answer",
+            (Role::Stop, _) => "its signals follow",
+            (Role::Restart | Role::Reload, _) => "what runs is left as it is",
+            (Role::PostStop, _) => "going on without it",
+        };
+        let (label, role) = (self.supervisor.label(instance), role.word());
+        warn!("{label}: {role}: {outcome}; {next}");
+    }
+
     /// Sends a signal. That somebody has just ended is no failure: the exit comes next.
     fn signal(&mut self, instance: InstanceId, target: SignalTarget, signal: Signal) {
         let sent = match target {
             SignalTarget::Process(pid) => reap::kill(pid, signal),
+            // A daemon need not lead the group that it is in.
+            SignalTarget::Group(pid) if self.is_daemon(instance, pid) => {
+                reap::kill_group_of(pid, signal)
+            }
             SignalTarget::Group(pid) => reap::kill_group(pid, signal),
         };
         match sent {
@@ -119,7 +143,7 @@ impl Loop {
         let line = self.supervisor.describe(change);
         match change.to {
             _ if said => {}
-            Phase::Backoff | Phase::Cooldown | Phase::Failed => warn!("{line}"),
+            Phase::Unhealthy | Phase::Backoff | Phase::Cooldown | Phase::Failed => warn!("{line}"),
             Phase::Stopped
             | Phase::Waiting
             | Phase::Starting
@@ -143,11 +167,26 @@ impl Loop {
 }
 
 /// The program of an instance that plays this role.
-pub(super) fn image(images: &[Option<Images>], instance: InstanceId, role: Role) -> Option<&Image> {
-    let images = images.get(instance.index())?.as_ref()?;
-    match role {
-        Role::Main => Some(&images.main),
-        Role::Probe => images.probe.as_ref(),
-        _ => None,
+pub(super) fn image(
+    images: &mut [Option<Images>],
+    instance: InstanceId,
+    role: Role,
+) -> Option<&mut Image> {
+    let images = images.get_mut(instance.index())?.as_mut()?;
+    if role == Role::Main {
+        return Some(&mut images.main);
+    }
+    images.aides.iter_mut().find(|(known, _)| *known == role).map(|(_, image)| image)
+}
+
+/// Tells a command how the program has ended.
+fn tell_end(image: &mut Image, status: Option<ExitStatus>) {
+    match status {
+        Some(ExitStatus::Code(code)) => image.set_variable("LAR_EXIT_CODE", format_args!("{code}")),
+        Some(ExitStatus::Signal { signal, core }) => {
+            image.set_variable("LAR_SIGNAL", format_args!("{signal}"));
+            image.set_variable("LAR_CORE", format_args!("{}", u8::from(core)));
+        }
+        None => {}
     }
 }

@@ -6,7 +6,8 @@ use super::voice::Note;
 use super::{Loop, REAPS};
 use crate::exit::Pid;
 use crate::signal::Signal;
-use crate::supervisor::{Event, Phase, Role};
+use crate::supervisor::{Event, Outcome, Phase, Role};
+use crate::sys::reap::own_group;
 use crate::sys::{clock, reap};
 
 impl Loop {
@@ -26,10 +27,16 @@ impl Loop {
     }
 
     fn reap_one(&mut self, pid: Pid) {
+        self.look_for_heir(pid);
         let owner = self.supervisor.owner(pid);
         let hook = owner.is_none() && self.hooks.owns(pid);
-        let clears = hook || self.supervisor.kills_group(pid);
-        if clears {
+        let status = reap::status_of(pid);
+        let clears = hook || self.supervisor.kills_group(pid, status);
+        let daemon = owner.is_some_and(|(instance, _)| self.is_daemon(instance, pid));
+        let group = if daemon { reap::group_of(pid).unwrap_or(pid) } else { pid };
+        if clears && daemon {
+            let _ = reap::kill_group_of(pid, Signal::KILL); // as below
+        } else if clears {
             // Before the leader is reaped: afterwards the group's number may be somebody else's.
             // ESRCH and EPERM leave nothing to do: whoever is left is reported as lingering below.
             let _ = reap::kill_group(pid, Signal::KILL);
@@ -44,16 +51,18 @@ impl Loop {
             }
             self.output.drain(instance, clock::now(), clock::wall());
             self.report_output();
-            self.look_for_heir(instance);
             self.end_input(instance);
         }
         let Some(status) = reap::reap(pid) else { return };
+        if owner.is_none() {
+            self.orphans.note(pid, status);
+        }
         if hook {
             return self.hook_ended(pid, status);
         }
         // A child of `spawn fork` that never became its program says so only now.
         let failure =
-            owner.and_then(|(instance, role)| image(&self.images, instance, role)?.failure());
+            owner.and_then(|(instance, role)| image(&mut self.images, instance, role)?.failure());
         self.note(match failure {
             Some((stage, errno)) => Note::Failed(stage, errno),
             None => Note::Reaped(pid, status, matches!(owner, Some((_, Role::Main)))),
@@ -63,11 +72,16 @@ impl Loop {
         {
             self.note(Note::Tested(status.success()));
         }
-        let lingering = clears && !reap::group_is_empty(pid);
+        if let Some((instance, role)) = owner
+            && !status.success()
+        {
+            self.tell_command(instance, role, Outcome::Exited(status));
+        }
+        let lingering = clears && group != own_group() && !reap::group_is_empty(group);
         if let (true, Some((instance, Role::Main))) = (lingering, owner) {
             // An older group that was given up on must not answer for this one.
             self.lingering.retain(|&(_, other)| other != instance);
-            self.lingering.push((pid, instance));
+            self.lingering.push((group, instance));
         }
         self.inbox.push_back(match failure {
             Some((stage, errno)) => Event::ExecFailed { pid, stage, errno },

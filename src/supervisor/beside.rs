@@ -272,7 +272,10 @@ impl Supervisor {
             }
             assert!(slot.renewal == Renewal::No, "{label}: nobody succeeds who runs beside");
             // A readiness command that is still there keeps it.
-            assert!(!slot.state.at_rest() || slot.probe.is_some(), "{label} is forgotten at rest");
+            assert!(
+                !slot.state.at_rest() || !slot.aides.is_empty(),
+                "{label} is forgotten at rest"
+            );
             let again = matches!(slot.state, State::Cooldown { .. } | State::Backoff { .. });
             assert!(!again, "{label}: never started again");
         }

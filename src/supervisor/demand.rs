@@ -32,7 +32,10 @@ impl Supervisor {
                 // Up, or will be, or is to stay down: the connection waits.
                 State::Stopped
                 | State::Waiting
-                | State::Spawning
+                | State::Spawning { .. }
+                | State::Preparing { .. }
+                | State::Forking { .. }
+                | State::Seeking { .. }
                 | State::Starting { .. }
                 | State::Running { .. }
                 | State::Stopping { .. }

@@ -6,6 +6,7 @@ use crate::exit::Stage;
 use crate::plan::{InstanceId, ServiceId, Standing};
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Cause, Change, Phase, Verb};
+use crate::supervisor::state::Step;
 use crate::time::Human;
 
 /// `db: running -> backoff: exit status 1 after 3s; next try in 400ms`
@@ -37,6 +38,25 @@ impl Why<'_> {
     fn sockets(&self) -> &[String] {
         // Of somebody who is no more, nothing is known.
         self.instance.map_or(&[], |id| &self.supervisor.service_of(id).sockets)
+    }
+
+    /// Which step of a start took too long.
+    fn timeout(&self, f: &mut fmt::Formatter<'_>, step: Step) -> fmt::Result {
+        let process = self.instance.and_then(|id| self.supervisor.process(id));
+        let pid_file = process.and_then(|process| process.pid_file.as_deref());
+        let pid_file = pid_file.unwrap_or("MAINPID=");
+        match step {
+            Step::PreStart => f.write_str("start-timeout: pre-start took too long"),
+            Step::Fork => f.write_str(
+                "start-timeout: its program did not leave a daemon behind and exit (does it run in the foreground?)",
+            ),
+            Step::PidFile => write!(f, "start-timeout: no process id in {pid_file}"),
+            Step::Foreign(pid) => {
+                write!(f, "start-timeout: {pid_file} names {pid}, which is no process of its")
+            }
+            Step::Ready => f.write_str("not ready within its start-timeout"),
+            Step::Silence => f.write_str("not ready, and silent for log-activity-timeout"),
+        }
     }
 }
 
@@ -77,6 +97,8 @@ impl fmt::Display for Why<'_> {
                 Verb::Roll => f.write_str("a rolling restart was ordered"),
                 Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
                 Verb::Once => f.write_str("one run was ordered"),
+                Verb::Reload => f.write_str("reload was ordered"),
+                Verb::Ensure => f.write_str("ensure was ordered"),
             },
             Cause::Awaits => {
                 f.write_str("waits for a connection on ")?;
@@ -113,7 +135,17 @@ impl fmt::Display for Why<'_> {
                 }
                 write!(f, ": {errno} (stage {stage})")
             }
-            Cause::StartTimeout => f.write_str("not ready within its start-timeout"),
+            Cause::Prepares => f.write_str("pre-start runs"),
+            Cause::Prepared => f.write_str("pre-start is done"),
+            Cause::PreStart(outcome) => write!(f, "pre-start: {outcome}"),
+            Cause::Forked => f.write_str("its program has left a daemon behind"),
+            Cause::Found => f.write_str("its daemon was found"),
+            Cause::Lost => f.write_str("its daemon is gone, nobody knows how it ended"),
+            Cause::MainPid => f.write_str("it names another process as its main one"),
+            Cause::StartTimeout(step) => self.timeout(f, step),
+            Cause::Unhealthy(1) => f.write_str("unhealthy: a bad answer"),
+            Cause::Unhealthy(count) => write!(f, "unhealthy: {count} bad answers in a row"),
+            Cause::Healthy => f.write_str("healthy again"),
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
             Cause::Shutdown => f.write_str("the manager ends"),

@@ -8,7 +8,7 @@ use crate::plan::{InstanceId, Service, ServiceId, Settings, Start};
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Cause, Ticket, Verb};
 use crate::supervisor::policy::History;
-use crate::supervisor::state::State;
+use crate::supervisor::state::{State, Wait};
 use crate::time::Instant;
 
 /// Which instances go when there are to be fewer.
@@ -361,7 +361,10 @@ impl Supervisor {
         let (timeout, kill) = (service.start_timeout, service.stop.kill);
         let slot = &mut self.roster.slots[id.index()];
         match &mut slot.state {
-            State::Starting { spawned, deadline, .. } => {
+            State::Preparing { spawned, deadline, .. }
+            | State::Forking { spawned, deadline, .. }
+            | State::Seeking { spawned, wait: Wait { deadline, .. }, .. }
+            | State::Starting { spawned, wait: Wait { deadline, .. }, .. } => {
                 *deadline = timeout.map(|timeout| (*spawned + timeout).max(now));
             }
             State::Stopping { until: until @ None, .. } if kill && !slot.forced => {
@@ -405,7 +408,7 @@ impl Supervisor {
             }
             let slot = &self.roster.slots[instance.index()];
             debug_assert!(slot.state.at_rest() && slot.leaving);
-            if slot.probe.is_some() {
+            if !slot.aides.is_empty() {
                 continue; // it was killed, and comes back here with its end
             }
             let service = slot.service;

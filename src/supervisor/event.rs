@@ -4,6 +4,7 @@
 use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{InstanceId, Kinds, ServiceId, Task};
 use crate::signal::Signal;
+use crate::supervisor::state::Step;
 use crate::time::{Duration, Instant};
 
 /// What a process does for its instance. The process table is keyed by (instance, role).
@@ -268,6 +269,42 @@ pub enum Verb {
     Replace,
     /// Run once.
     Once,
+    /// Run its command for that, or be sent the signal, by which it reads its configuration again.
+    Reload,
+    /// Be up, and be asked again whether it can be connected to.
+    Ensure,
+}
+
+/// What came of a command that is not the program itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has ended.
+    Exited(ExitStatus),
+    /// It could not be started.
+    NotStarted(Stage, Errno),
+    /// It took too long, and was killed.
+    TimedOut,
+    /// There was nothing for it to do: the service is not up.
+    NotUp,
+}
+
+impl Outcome {
+    /// Whether it has done its work.
+    pub const fn good(self) -> bool {
+        matches!(self, Outcome::Exited(status) if status.success())
+    }
+}
+
+/// `exit status 1`, or `exec: No such file or directory`.
+impl core::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Outcome::Exited(status) => write!(f, "{status}"),
+            Outcome::NotStarted(stage, errno) => write!(f, "{errno} (stage {stage})"),
+            Outcome::TimedOut => f.write_str("took too long and was killed"),
+            Outcome::NotUp => f.write_str("the service is not up"),
+        }
+    }
 }
 
 /// Something the core asks its caller to do. Drained to `None` before the next event.
@@ -369,6 +406,8 @@ pub enum Phase {
     Starting,
     /// Up.
     Running,
+    /// Up, but it does not answer as it should.
+    Unhealthy,
     /// Asked to end, or what it left behind is being ended.
     Stopping,
     /// Died; the next try has a time.
@@ -383,11 +422,12 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Phase; 9] = [
+    pub const ALL: [Phase; 10] = [
         Phase::Stopped,
         Phase::Waiting,
         Phase::Starting,
         Phase::Running,
+        Phase::Unhealthy,
         Phase::Stopping,
         Phase::Backoff,
         Phase::Cooldown,
@@ -402,6 +442,7 @@ impl Phase {
             Phase::Waiting => "waiting",
             Phase::Starting => "starting",
             Phase::Running => "running",
+            Phase::Unhealthy => "unhealthy",
             Phase::Stopping => "stopping",
             Phase::Backoff => "backoff",
             Phase::Cooldown => "cooldown",
@@ -488,8 +529,26 @@ pub enum Cause {
     Ready,
     /// Its process could not be started.
     SpawnFailed(Stage, Errno),
+    /// The command before its program runs.
+    Prepares,
+    /// That command has done its work.
+    Prepared,
+    /// That command has failed.
+    PreStart(Outcome),
+    /// Its program has left a daemon behind.
+    Forked,
+    /// The process of its daemon is known.
+    Found,
+    /// Its daemon is gone, and nobody saw how it ended.
+    Lost,
+    /// It says that another process is its main one.
+    MainPid,
     /// It was not ready in time.
-    StartTimeout,
+    StartTimeout(Step),
+    /// So many answers in a row were bad.
+    Unhealthy(u32),
+    /// An answer is good again.
+    Healthy,
     /// Its process ended after this long.
     Exited(ExitStatus, Duration),
     /// The wait is over.

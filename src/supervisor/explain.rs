@@ -27,7 +27,7 @@ impl Supervisor {
         let speaks = match self.instance(id).phase {
             Phase::Stopped | Phase::Backoff | Phase::Cooldown | Phase::Failed => true,
             Phase::Waiting | Phase::Exited => true,
-            Phase::Starting | Phase::Running | Phase::Stopping => false,
+            Phase::Starting | Phase::Running | Phase::Unhealthy | Phase::Stopping => false,
         };
         speaks.then_some(Advice { supervisor: self, instance: id, now })
     }
@@ -78,7 +78,10 @@ impl fmt::Display for Advice<'_> {
             }
             State::Stopped => write!(f, "`start {label}` starts it"),
             State::Armed => write!(f, "the next connection starts it, and so does `start {label}`"),
-            State::Spawning
+            State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Stopping { .. }
@@ -126,7 +129,9 @@ impl Advice<'_> {
                     "given up on: {deaths} deaths within {window} again, after {rounds} rests"
                 )?;
             }
-            Cause::SpawnFailed(..) | Cause::StartTimeout if rules.restart == Restart::Never => {
+            Cause::SpawnFailed(..) | Cause::StartTimeout(_) | Cause::PreStart(_)
+                if rules.restart == Restart::Never =>
+            {
                 f.write_str("it did not come up, and `restart never` does not try again")?;
             }
             _ => match rules.give_up {

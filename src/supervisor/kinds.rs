@@ -14,7 +14,15 @@ pub(super) fn of(
 ) -> Kinds {
     let clearing = |state: &State| matches!(state, State::Clearing { .. });
     let entered = before.phase() != after.phase();
-    let died = matches!(cause, Cause::Exited(..) | Cause::SpawnFailed(..) | Cause::StartTimeout);
+    let died = matches!(
+        cause,
+        Cause::Exited(..)
+            | Cause::SpawnFailed(..)
+            | Cause::StartTimeout(_)
+            | Cause::PreStart(_)
+            | Cause::Unhealthy(_)
+            | Cause::Lost
+    );
     let gave_up = entered && died && matches!(after, State::Failed);
     let again =
         matches!(cause, Cause::Operator(Verb::Restart | Verb::Apply) | Cause::RestartWith(_));
@@ -39,6 +47,7 @@ const fn entry(phase: Phase) -> EventKind {
         Phase::Waiting => EventKind::Waiting,
         Phase::Starting => EventKind::Starting,
         Phase::Running => EventKind::Running,
+        Phase::Unhealthy => EventKind::Unhealthy,
         Phase::Stopping => EventKind::Stopping,
         Phase::Backoff => EventKind::Backoff,
         Phase::Cooldown => EventKind::Cooldown,
@@ -51,10 +60,18 @@ const fn entry(phase: Phase) -> EventKind {
 mod tests {
     use super::*;
     use crate::exit::{ExitStatus, Pid};
-    use crate::supervisor::state::Then;
+    use crate::supervisor::event::Role;
+    use crate::supervisor::state::{Again, Check, Rest, Then};
     use crate::time::{Duration, Instant};
 
-    const RUNS: State = State::Running { pid: Pid(7), spawned: Instant::ZERO };
+    const RUNS: State = State::Running {
+        pid: Pid(7),
+        spawned: Instant::ZERO,
+        check: Check::NONE,
+        again: Again::NO,
+    };
+
+    const SPAWNS: State = State::Spawning { role: Role::Main, deadline: None };
 
     fn kinds(before: &State, after: &State, cause: Cause, ended: bool) -> String {
         let (status, spawned) = (Some(ExitStatus::Code(1)), Instant::ZERO);
@@ -65,12 +82,13 @@ mod tests {
     #[test]
     fn one_step_may_be_of_several_kinds_and_each_end_is_told_once() {
         let died = Cause::Exited(ExitStatus::Code(1), Duration::from_secs(1));
-        let clearing = State::Clearing { until: Instant::ZERO, then: Then::Start };
+        let clearing =
+            State::Clearing { rest: Rest::Group, until: Instant::ZERO, then: Then::Start };
         let backoff = State::Backoff { until: Instant::ZERO };
         let cooldown = State::Cooldown { until: Instant::ZERO };
         for (before, after, cause, ended, expected) in [
-            (&State::Stopped, &State::Spawning, Cause::Boot, false, "starting"),
-            (&State::Spawning, &RUNS, Cause::Spawned, false, "spawned,running"),
+            (&State::Stopped, &SPAWNS, Cause::Boot, false, "starting"),
+            (&SPAWNS, &RUNS, Cause::Spawned, false, "spawned,running"),
             (&RUNS, &backoff, died, true, "exited,reaped,backoff"),
             (&RUNS, &clearing, died, true, "exited,stopping"),
             (&clearing, &cooldown, died, false, "reaped,flapping,cooldown"),

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::exit::{ExitStatus, Pid};
+use crate::exit::ExitStatus;
 use crate::plan::{InstanceId, Plan, Process, Service, ServiceId, Standing};
-use crate::supervisor::event::{Cause, Parting, Ticket};
+use crate::supervisor::aides::{Aides, Attempt, Errands};
+use crate::supervisor::event::{Cause, Outcome, Parting, Ticket};
 use crate::supervisor::order::Links;
 use crate::supervisor::policy::History;
 use crate::supervisor::state::State;
@@ -56,8 +57,18 @@ pub(super) struct Slot {
     pub(super) since: Instant,
     pub(super) history: History,
     pub(super) runs: Runs,
-    /// The process that asks whether it is ready. Not yet reaped.
-    pub(super) probe: Option<Pid>,
+    /// Its other processes, by their roles. Not yet reaped.
+    pub(super) aides: Aides,
+    /// What is known of the start that led to this.
+    pub(super) attempt: Attempt,
+    /// A command that an operator has asked for.
+    pub(super) errands: Errands,
+    /// Up to which order `ensure` was answered, and how.
+    pub(super) ensured: Option<(Ticket, bool)>,
+    /// The latest order of that kind.
+    pub(super) ensure: Ticket,
+    /// How its stop command has failed, since it was last stopped.
+    pub(super) stop_failed: Option<Outcome>,
     pub(super) last_spawn: Option<Instant>,
     pub(super) last_exit: Option<ExitStatus>,
     pub(super) restarts: u64,
@@ -255,7 +266,12 @@ impl Roster {
             since: Instant::ZERO,
             history: History::new(&self.groups[service.index()].service.rules),
             runs: Runs::default(),
-            probe: None,
+            aides: Aides::default(),
+            attempt: Attempt::default(),
+            errands: Errands::default(),
+            ensured: None,
+            ensure: Ticket::default(),
+            stop_failed: None,
             last_spawn: None,
             last_exit: None,
             restarts: 0,

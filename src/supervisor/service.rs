@@ -1,227 +1,51 @@
 //! What each event does in each state. Every pair is written out; where nothing is to be done, that stands
 //! there too.
 
-use crate::exit::{Errno, ExitStatus, Pid, Stage};
-use crate::plan::{InstanceId, Kind, Probe, Restart, Standing};
+use crate::plan::{InstanceId, Kind, Restart, Standing, Task};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Cause, Parting, Role, SignalTarget, Ticket, Verb};
-use crate::supervisor::state::{Asking, Reason, State, Then};
-use crate::time::{Duration, Instant};
+use crate::supervisor::event::{Action, Cause, Role, SignalTarget, Ticket, Verb};
+use crate::supervisor::state::{Again, Asking, Check, Reason, State, Step, Then};
+use crate::time::Instant;
 
 impl Supervisor {
-    /// The main process runs.
-    pub(super) fn spawned(&mut self, now: Instant, id: InstanceId, pid: Pid) {
-        match self.roster.slots[id.index()].state {
-            State::Spawning => {
-                self.pids.insert(pid, (id, Role::Main));
-                self.roster.slots[id.index()].last_spawn = Some(now);
-                self.renewed(id);
-                let state = self.first_state(now, id, pid, now);
-                self.enter(now, id, state, Cause::Spawned);
-                if self.ending.killing() {
-                    self.kill_at_end(now, id);
-                } else if !self.roster.slots[id.index()].wanted_up {
-                    self.stop_when_free(now, id, self.stop_cause(id));
-                }
-            }
-            // Nobody asked for it: it is not taken on. It will be reaped as an orphan.
-            State::Stopped
-            | State::Armed
-            | State::Waiting
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::Clearing { .. }
-            | State::Backoff { .. }
-            | State::Cooldown { .. }
-            | State::Exited { .. }
-            | State::Failed => {
-                let target = SignalTarget::Process(pid);
-                self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
-            }
-        }
-    }
-
-    /// What an instance is whose process was made at `spawned` and is not known to be ready.
-    fn first_state(&self, now: Instant, id: InstanceId, pid: Pid, spawned: Instant) -> State {
-        let service = self.service_of(id);
-        if self.roster.slots[id.index()].standing == Standing::Run {
-            return State::Running { pid, spawned };
-        }
-        let asking = match (service.kind, self.probe_of(id)) {
-            (Kind::Oneshot, _) | (_, Some(Probe::Notify)) => Asking::Listening,
-            (_, None) => return State::Running { pid, spawned },
-            (_, Some(_)) => Asking::Due(now + self.ready_interval(id).min(super::FIRST_PROBE)),
-        };
-        let deadline = service.start_timeout.map(|timeout| now + timeout);
-        State::Starting { pid, spawned, deadline, asking }
-    }
-
-    /// The main process could not be started.
-    pub(super) fn spawn_failed(
-        &mut self,
-        now: Instant,
-        id: InstanceId,
-        stage: Stage,
-        errno: Errno,
-    ) {
-        match self.roster.slots[id.index()].state {
-            State::Spawning => {
-                self.roster.slots[id.index()].last_spawn = Some(now);
-                let cause = Cause::SpawnFailed(stage, errno);
-                let then = match self.roster.slots[id.index()].wanted_up {
-                    true => self.death(now, id, Duration::ZERO, None),
-                    false => Then::Stop,
-                };
-                self.go_on(now, id, super::steps::not_at_once(now, then), cause);
-            }
-            State::Stopped
-            | State::Armed
-            | State::Waiting
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::Clearing { .. }
-            | State::Backoff { .. }
-            | State::Cooldown { .. }
-            | State::Exited { .. }
-            | State::Failed => {} // nobody asked for it
-        }
-    }
-
-    /// The main process has ended and was reaped: with this status, or without having become its program.
-    pub(super) fn ended(
-        &mut self,
-        now: Instant,
-        id: InstanceId,
-        outcome: Result<ExitStatus, (Stage, Errno)>,
-        lingering: bool,
-    ) {
-        let slot = &mut self.roster.slots[id.index()];
-        let (wanted_up, status) = (slot.wanted_up, outcome.ok());
-        slot.last_exit = status.or(slot.last_exit);
-        let timed_out =
-            matches!(slot.state, State::Stopping { reason: Reason::StartTimeout, .. }) && wanted_up;
-        let (then, life) = match slot.state {
-            State::Starting { spawned, .. } | State::Running { spawned, .. } => {
-                let life = if outcome.is_ok() { now.since(spawned) } else { Duration::ZERO };
-                match wanted_up {
-                    true => (self.death(now, id, life, status), life),
-                    false => (Then::Stop, life), // it only waited for its turn
-                }
-            }
-            State::Stopping { spawned, reason, .. } => {
-                let then = match (wanted_up, reason) {
-                    (false, _) => Then::Stop,
-                    (true, Reason::Asked | Reason::Companion(_)) => Then::Start,
-                    (true, Reason::StartTimeout) => self.death(now, id, Duration::ZERO, None),
-                };
-                (then, now.since(spawned))
-            }
-            // The pid table knows only processes of the three states above.
-            State::Stopped
-            | State::Armed
-            | State::Waiting
-            | State::Spawning
-            | State::Clearing { .. }
-            | State::Backoff { .. }
-            | State::Cooldown { .. }
-            | State::Exited { .. }
-            | State::Failed => return,
-        };
-        if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
-            self.roster.slots[id.index()].parting = Some(Parting { pid, status, spawned });
-        }
-        self.cancel_probe(id);
-        let slot = &self.roster.slots[id.index()];
-        if wanted_up && slot.standing == Standing::Regular {
-            self.restart_companions(now, slot.service);
-        }
-        match outcome {
-            Err((stage, errno)) => {
-                self.go_on(
-                    now,
-                    id,
-                    super::steps::not_at_once(now, then),
-                    Cause::SpawnFailed(stage, errno),
-                );
-            }
-            Ok(status) => {
-                // How lar ended it says less than why.
-                let exited = Cause::Exited(status, life);
-                let cause = if timed_out { Cause::StartTimeout } else { exited };
-                let until = now + super::CLEARING_MAX;
-                match lingering {
-                    true => self.enter(now, id, State::Clearing { until, then }, cause),
-                    false => self.go_on(now, id, then, cause),
-                }
-            }
-        }
-    }
-
-    /// The last process of its group is gone.
-    pub(super) fn group_gone(&mut self, now: Instant, id: InstanceId) {
-        match self.roster.slots[id.index()].state {
-            State::Clearing { then, .. } => {
-                self.go_on(now, id, then, self.roster.slots[id.index()].cause)
-            }
-            State::Stopped
-            | State::Armed
-            | State::Waiting
-            | State::Spawning
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::Backoff { .. }
-            | State::Cooldown { .. }
-            | State::Exited { .. }
-            | State::Failed => {} // given up on before
-        }
-    }
-
-    /// READY=1.
-    pub(super) fn notified(&mut self, now: Instant, id: InstanceId) {
-        let listens = matches!(self.probe_of(id), Some(Probe::Notify));
-        match self.roster.slots[id.index()].state {
-            State::Starting { pid, spawned, .. } if listens => {
-                self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
-            }
-            // Ready on its way down, said again, or not asked for.
-            State::Starting { .. }
-            | State::Stopped
-            | State::Armed
-            | State::Waiting
-            | State::Spawning
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::Clearing { .. }
-            | State::Backoff { .. }
-            | State::Cooldown { .. }
-            | State::Exited { .. }
-            | State::Failed => {}
-        }
-    }
-
-    /// A probe has its answer.
-    pub(super) fn probed(&mut self, now: Instant, id: InstanceId, ready: bool) {
+    /// A question has its answer.
+    pub(super) fn probed(&mut self, now: Instant, id: InstanceId, role: Role, good: bool) {
         let again = now + self.ready_interval(id);
         match self.roster.slots[id.index()].state {
-            State::Starting { pid, spawned, asking: Asking::Asked(_), .. } => {
-                if ready {
-                    self.enter(now, id, State::Running { pid, spawned }, Cause::Ready);
-                    self.cancel_probe(id); // if it was not the probe's process that said so
+            State::Starting { pid, spawned, asking: Asking::Asked(_), .. }
+                if role == Role::Probe =>
+            {
+                if good {
+                    self.cancel(id, role); // if it was not the probe's process that said so
+                    let state = self.up(now, id, pid, spawned);
+                    self.enter(now, id, state, Cause::Ready);
                 } else {
                     self.ask_again(id, again);
                 }
             }
+            State::Running { again: Again { asking: Asking::Asked(_), .. }, .. }
+                if role == Role::Probe =>
+            {
+                self.cancel(id, role);
+                self.connected_or_not(now, id, good);
+            }
+            State::Running { check: Check { asking: Asking::Asked(_), .. }, .. }
+                if role == Role::Health =>
+            {
+                self.cancel(id, role);
+                self.checked(now, id, good);
+            }
             // An answer to a question that was taken back.
             State::Starting { .. }
+            | State::Running { .. }
             | State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
-            | State::Running { .. }
+            | State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
             | State::Stopping { .. }
             | State::Clearing { .. }
             | State::Backoff { .. }
@@ -231,63 +55,41 @@ impl Supervisor {
         }
     }
 
-    /// A probe command runs.
-    pub(super) fn probe_spawned(&mut self, id: InstanceId, pid: Pid) {
-        let slot = &mut self.roster.slots[id.index()];
-        let asked = matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. });
-        let first = slot.probe.is_none();
-        if first {
-            slot.probe = Some(pid);
-            self.pids.insert(pid, (id, Role::Probe));
-        }
-        // A question that was taken back before its process was there; or one process too many, which
-        // is not taken on and will be reaped as an orphan.
-        if !asked || !first {
-            let target = SignalTarget::Group(pid);
-            self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
-        }
-    }
-
-    /// A probe command has ended.
-    pub(super) fn probe_exited(&mut self, now: Instant, id: InstanceId, status: ExitStatus) {
-        let slot = &mut self.roster.slots[id.index()];
-        slot.probe = None;
-        if slot.leaving && slot.state.at_rest() {
-            self.vacating.push(id);
-        }
-        self.probed(now, id, status.success());
-    }
-
     /// Its deadline has passed.
     pub(super) fn due(&mut self, now: Instant, id: InstanceId) {
+        let errand = self.roster.slots[id.index()].errands.now.and_then(|errand| errand.until);
+        if errand.is_some_and(|until| until <= now) {
+            return self.errand_overdue(id);
+        }
         match self.roster.slots[id.index()].state {
-            State::Starting { deadline: Some(deadline), .. } if deadline <= now => {
-                self.begin_stop(now, id, Reason::StartTimeout, Cause::StartTimeout);
+            State::Preparing { .. } => self.give_up_start(now, id, Step::PreStart),
+            State::Forking { .. } => self.give_up_start(now, id, Step::Fork),
+            State::Seeking { wait, .. } => {
+                if !self.wait_due(now, id, wait) {
+                    self.look_for_daemon(now, id);
+                }
             }
-            State::Starting { asking: Asking::Due(_), .. } => self.ask(now, id),
-            State::Starting { asking: Asking::Asked(_), .. } => {
-                self.cancel_probe(id);
-                self.probed(now, id, false);
-            }
+            State::Starting { wait, asking, .. } => match asking {
+                _ if self.wait_due(now, id, wait) => {}
+                Asking::Due(_) => self.ask(now, id),
+                Asking::Asked(_) => {
+                    self.cancel(id, Role::Probe);
+                    self.probed(now, id, Role::Probe, false);
+                }
+                Asking::Listening => self.rearm(id),
+            },
+            State::Running { .. } => self.running_due(now, id),
             State::Stopping { .. } => self.climb(now, id),
-            State::Clearing { then, .. } => {
-                self.go_on(now, id, then, self.roster.slots[id.index()].cause)
-            }
+            State::Clearing { rest, then, .. } => self.clearing_due(now, id, rest, then),
             State::Backoff { .. } | State::Cooldown { .. } => {
                 self.start_when_free(now, id, Cause::Retry);
             }
-            State::Running { .. } => {
-                // Only a run has one.
-                self.want(id, false);
-                self.begin_stop(now, id, Reason::Asked, Cause::TimeLimit);
-            }
-            State::Starting { asking: Asking::Listening, .. }
-            | State::Stopped
+            State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
+            | State::Spawning { .. }
             | State::Exited { .. }
-            | State::Failed => {} // no deadline
+            | State::Failed => self.rearm(id), // no deadline
         }
     }
 
@@ -306,6 +108,8 @@ impl Supervisor {
             Verb::Stop | Verb::Remove | Verb::Scale => self.stop(now, id, cause),
             Verb::Restart | Verb::Apply | Verb::Replace => self.restart(now, id, verb),
             Verb::Roll => self.roll(now, id, verb),
+            Verb::Reload => self.send_on_errand(now, id, Role::Reload),
+            Verb::Ensure => self.ensure(now, id),
             Verb::Once => {} // there is no instance before it: see `once`
             Verb::Clear => self.clear(now, id),
             Verb::Kill(signal) => self.kill(id, signal),
@@ -342,11 +146,17 @@ impl Supervisor {
                 self.start_when_free(now, id, cause);
             }
             // Up, or will be: what was to come after it is forgotten.
-            State::Spawning | State::Starting { .. } | State::Running { .. } => {}
+            State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
+            | State::Starting { .. }
+            | State::Running { .. } => {}
             // zdaemon's manager calls the stop off; if the signal still has its effect, that is a death.
             State::Stopping { pid, spawned, .. } if self.ends_when_stopped() => {
                 self.begin_run(now, id);
-                let state = self.first_state(now, id, pid, spawned);
+                let deadline = self.service_of(id).start_timeout.map(|timeout| now + timeout);
+                let state = self.first_state(now, id, pid, spawned, deadline);
                 self.enter(now, id, state, cause);
             }
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
@@ -369,14 +179,18 @@ impl Supervisor {
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Stopped => self.judge(id),
-            State::Spawning => {} // `spawned` will see to it
+            State::Spawning { .. } => {} // `spawned` will see to it
             State::Armed
             | State::Waiting
             | State::Backoff { .. }
             | State::Cooldown { .. }
             | State::Exited { .. }
             | State::Failed => self.enter(now, id, State::Stopped, cause),
-            State::Starting { .. } | State::Running { .. } => self.stop_when_free(now, id, cause),
+            State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
+            | State::Starting { .. }
+            | State::Running { .. } => self.stop_when_free(now, id, cause),
             State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
             State::Clearing { .. } => self.go_on_with(id, Then::Stop),
         }
@@ -390,7 +204,14 @@ impl Supervisor {
         let cause = Cause::Operator(verb);
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
-            State::Starting { .. } | State::Running { .. } => {
+            State::Running { .. } if verb == Verb::Restart && self.has_task(id, Task::Restart) => {
+                self.send_on_errand(now, id, Role::Restart);
+            }
+            State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
+            | State::Starting { .. }
+            | State::Running { .. } => {
                 self.want(id, true);
                 self.begin_run(now, id);
                 self.pull(now, self.roster.slots[id.index()].service);
@@ -412,7 +233,7 @@ impl Supervisor {
             State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
+            | State::Spawning { .. }
             | State::Stopping { .. }
             | State::Clearing { .. }
             | State::Backoff { .. }
@@ -437,7 +258,10 @@ impl Supervisor {
             | State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
+            | State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Stopping { .. }
@@ -460,10 +284,17 @@ impl Supervisor {
         let group = single.group;
         match self.roster.slots[id.index()].state {
             // With a time limit, or when the program would be started again, it is a request to end.
-            State::Starting { .. } | State::Running { .. } if ends && (bounded || restarts) => {
+            State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+                if ends && (bounded || restarts) =>
+            {
                 self.shut_down_with(now, Some(signal));
             }
-            State::Starting { pid, .. }
+            State::Preparing { pid, .. }
+            | State::Forking { pid, .. }
+            | State::Starting { pid, .. }
             | State::Running { pid, .. }
             | State::Stopping { pid, .. } => {
                 let target =
@@ -479,7 +310,8 @@ impl Supervisor {
             State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
+            | State::Spawning { .. }
+            | State::Seeking { .. }
             | State::Clearing { .. }
             | State::Backoff { .. }
             | State::Cooldown { .. }

@@ -5,9 +5,9 @@ use crate::plan::{ExitPolicy, InstanceId, Plan, Settings, Standing};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
-use crate::supervisor::event::{Action, Cause, Verb};
+use crate::supervisor::event::{Action, Cause, Role, Verb};
 use crate::supervisor::roster::{Renewal, Slot};
-use crate::supervisor::state::{Reason, State, Then};
+use crate::supervisor::state::{Again, Check, Command, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
 /// How long an orderly end may take if nobody says: long enough for a database.
@@ -244,12 +244,16 @@ impl Supervisor {
                 State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. } => {
                     self.enter(now, id, State::Stopped, Cause::Shutdown);
                 }
-                State::Starting { .. } | State::Running { .. } => {
+                State::Preparing { .. }
+                | State::Forking { .. }
+                | State::Seeking { .. }
+                | State::Starting { .. }
+                | State::Running { .. } => {
                     self.stop_when_free(now, id, Cause::Shutdown);
                 }
                 State::Stopping { .. } => self.go_down_because(id, Reason::Asked),
                 State::Clearing { .. } => self.go_on_with(id, Then::Stop),
-                State::Spawning => {} // `spawned` will see to it
+                State::Spawning { .. } => {} // `spawned` will see to it
                 State::Stopped | State::Exited { .. } | State::Failed => {}
             }
         }
@@ -264,9 +268,10 @@ impl Supervisor {
 
     /// Leaves it as it is: nobody asks any more whether it is ready.
     fn leave(&mut self, now: Instant, id: InstanceId) {
-        self.cancel_probe(id);
+        self.cancel_all(id);
         if let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() {
-            self.enter(now, id, State::Running { pid, spawned }, Cause::Left);
+            let (check, again) = (Check::NONE, Again::NO);
+            self.enter(now, id, State::Running { pid, spawned, check, again }, Cause::Left);
         }
     }
 
@@ -290,13 +295,25 @@ impl Supervisor {
     /// KILL, whatever rung its ladder is on.
     pub(super) fn kill_at_end(&mut self, now: Instant, id: InstanceId) {
         let slot = &self.roster.slots[id.index()];
-        let Some((pid, spawned)) = slot.state.process().filter(|_| !slot.left) else { return };
+        if slot.left {
+            return;
+        }
+        for role in [Role::Stop, Role::PostStop] {
+            self.kill_aide(id, role);
+        }
+        let state = self.roster.slots[id.index()].state;
+        if let State::Seeking { .. } = state {
+            return self.wind_up(now, id, None, Then::Stop, Cause::Shutdown);
+        }
+        let Some((pid, spawned)) = state.process() else { return };
         let service = self.service_of(id);
         let after_last = service.stop.rungs.len() + 1;
         let (_, target) = self.targets(id, pid);
-        self.cancel_probe(id);
-        let reason = Reason::Asked;
-        let state = State::Stopping { pid, spawned, rung: after_last, until: None, reason };
+        self.cancel_all(id);
+        // What is no part of its group is looked for once more.
+        let (reason, command) = (Reason::Asked, Command::None);
+        let state =
+            State::Stopping { pid, spawned, rung: after_last, until: None, reason, command };
         self.enter(now, id, state, Cause::Shutdown);
         self.signal_for_stop(id, target, Signal::KILL);
     }

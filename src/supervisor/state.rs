@@ -3,8 +3,8 @@
 
 use crate::exit::{ExitStatus, Pid};
 use crate::plan::ServiceId;
-use crate::supervisor::event::Phase;
-use crate::time::Instant;
+use crate::supervisor::event::{Phase, Role};
+use crate::time::{Duration, Instant};
 
 /// The state of an instance. What is wanted of it is kept apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,15 +16,49 @@ pub enum State {
     /// Wanted up; a dependency is not ready.
     Waiting,
     /// A spawn was asked for and is not answered yet.
-    Spawning,
+    Spawning {
+        /// What for: its program, or the command before it.
+        role: Role,
+        /// When it must be ready, if that is known by now.
+        deadline: Option<Instant>,
+    },
+    /// The command before its program runs.
+    Preparing {
+        /// The command's process.
+        pid: Pid,
+        /// When it was spawned.
+        spawned: Instant,
+        /// When the instance must be ready.
+        deadline: Option<Instant>,
+    },
+    /// Its program runs, and is to leave a daemon behind.
+    Forking {
+        /// The program's process.
+        pid: Pid,
+        /// When it was spawned.
+        spawned: Instant,
+        /// When the instance must be ready.
+        deadline: Option<Instant>,
+    },
+    /// Its program has left a daemon behind, whose process id is not known yet.
+    Seeking {
+        /// When the program was spawned.
+        spawned: Instant,
+        /// When it is looked for next.
+        next: Instant,
+        /// Whom its PID file names that is no child of lar's.
+        foreign: Option<Pid>,
+        /// How long it is waited for.
+        wait: Wait,
+    },
     /// Spawned, not ready yet (a one-shot: not done yet).
     Starting {
         /// The main process.
         pid: Pid,
         /// When it was spawned.
         spawned: Instant,
-        /// When it must be ready.
-        deadline: Option<Instant>,
+        /// How long it is waited for.
+        wait: Wait,
         /// How lar finds out.
         asking: Asking,
     },
@@ -34,6 +68,10 @@ pub enum State {
         pid: Pid,
         /// When it was spawned.
         spawned: Instant,
+        /// Whether it still works.
+        check: Check,
+        /// Whether somebody wants to know again if it can be connected to.
+        again: Again,
     },
     /// On its stop ladder.
     Stopping {
@@ -47,10 +85,14 @@ pub enum State {
         until: Option<Instant>,
         /// Why it is stopped.
         reason: Reason,
+        /// Its own command for that, which comes before the first rung.
+        command: Command,
     },
-    /// Its main process was reaped; others of its group, already killed, are still there.
+    /// Its main process was reaped; what belongs to that end is not done yet.
     Clearing {
-        /// When they are given up on.
+        /// What is still there, or still to be done.
+        rest: Rest,
+        /// When that is given up on.
         until: Instant,
         /// What comes then.
         then: Then,
@@ -85,19 +127,115 @@ pub enum Asking {
     Asked(Instant),
 }
 
+/// How long a start is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// When it must be ready.
+    pub deadline: Option<Instant>,
+    /// How long it may be silent.
+    pub silence: Option<Silence>,
+}
+
+/// How long a start may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// When its log is looked at next.
+    pub look: Instant,
+    /// When it has been silent for too long.
+    pub until: Instant,
+}
+
+/// Whether a running instance still works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The next question. Of a watchdog: when the next beat must have come.
+    pub asking: Asking,
+    /// Bad answers in a row.
+    pub failures: u32,
+    /// Whether these were too many.
+    pub sick: bool,
+    /// The time from one question, or beat, to the next.
+    pub every: Duration,
+}
+
+impl Check {
+    /// It is never asked.
+    pub const NONE: Check =
+        Check { asking: Asking::Listening, failures: 0, sick: false, every: Duration::ZERO };
+}
+
+/// Whether somebody wants to know if a running instance can be connected to (`ensure`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// How far that is; [`Asking::Listening`]: nobody does.
+    pub asking: Asking,
+    /// Whether it is the second question.
+    pub second: bool,
+}
+
+impl Again {
+    /// Nobody does.
+    pub const NO: Again = Again { asking: Asking::Listening, second: false };
+}
+
+/// A stop's own command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// There is none, or it has had its time.
+    None,
+    /// It is run when the drain time is over.
+    Due,
+    /// It was asked for; the first rung is due when it fails, or has had its time.
+    Runs,
+}
+
+/// What is left of an instance when its main process was reaped, in the order in which it is seen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rest {
+    /// Others of its group, already killed.
+    Group,
+    /// Its stop command, which has not ended.
+    Command,
+    /// What its daemon may have left behind elsewhere: it is looked for.
+    Strays,
+    /// Its command for afterwards.
+    PostStop,
+}
+
 /// Why an instance is being stopped. What comes after depends on this and on what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Somebody asked for it.
     Asked,
-    /// It was not ready in time: a death.
-    StartTimeout,
+    /// It was not ready in time, in this step: a death.
+    StartTimeout(Step),
+    /// It does not work any more, after so many bad answers: a death.
+    Unhealthy(u32),
     /// It goes along with this service.
     Companion(ServiceId),
+    /// It was left behind by a main process that has ended; this comes after it.
+    Stray(Then),
+}
+
+/// The step of a start that took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The command before its program.
+    PreStart,
+    /// Its program did not leave a daemon behind and exit.
+    Fork,
+    /// No PID file.
+    PidFile,
+    /// Its PID file names a process that is no child of lar's.
+    Foreign(Pid),
+    /// It was not ready.
+    Ready,
+    /// Its log was silent for too long.
+    Silence,
 }
 
 /// What comes after the end of a process.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Stay down.
     Stop,
@@ -122,8 +260,12 @@ pub enum StateKind {
     Armed,
     Waiting,
     Spawning,
+    Preparing,
+    Forking,
+    Seeking,
     Starting,
     Running,
+    Unhealthy,
     Stopping,
     Clearing,
     Backoff,
@@ -144,8 +286,12 @@ impl State {
             State::Stopped => StateKind::Stopped,
             State::Armed => StateKind::Armed,
             State::Waiting => StateKind::Waiting,
-            State::Spawning => StateKind::Spawning,
+            State::Spawning { .. } => StateKind::Spawning,
+            State::Preparing { .. } => StateKind::Preparing,
+            State::Forking { .. } => StateKind::Forking,
+            State::Seeking { .. } => StateKind::Seeking,
             State::Starting { .. } => StateKind::Starting,
+            State::Running { check: Check { sick: true, .. }, .. } => StateKind::Unhealthy,
             State::Running { .. } => StateKind::Running,
             State::Stopping { .. } => StateKind::Stopping,
             State::Clearing { .. } => StateKind::Clearing,
@@ -161,7 +307,12 @@ impl State {
         match self {
             State::Stopped | State::Armed => Phase::Stopped,
             State::Waiting => Phase::Waiting,
-            State::Spawning | State::Starting { .. } => Phase::Starting,
+            State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
+            | State::Starting { .. } => Phase::Starting,
+            State::Running { check: Check { sick: true, .. }, .. } => Phase::Unhealthy,
             State::Running { .. } => Phase::Running,
             State::Stopping { .. } | State::Clearing { .. } => Phase::Stopping,
             State::Backoff { .. } => Phase::Backoff,
@@ -173,12 +324,14 @@ impl State {
 
     /// When something is to be done about it, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
+        let first = |times: &[Option<Instant>]| times.iter().flatten().min().copied();
         match *self {
-            State::Starting { deadline, asking, .. } => match (deadline, asking) {
-                (deadline, Asking::Listening) => deadline,
-                (None, Asking::Due(at) | Asking::Asked(at)) => Some(at),
-                (Some(deadline), Asking::Due(at) | Asking::Asked(at)) => Some(deadline.min(at)),
-            },
+            State::Preparing { deadline, .. } | State::Forking { deadline, .. } => deadline,
+            State::Seeking { next, wait, .. } => first(&[Some(next), wait.deadline()]),
+            State::Starting { wait, asking, .. } => first(&[wait.deadline(), asking.deadline()]),
+            State::Running { check, again, .. } => {
+                first(&[check.asking.deadline(), again.asking.deadline()])
+            }
             State::Stopping { until, .. } => until,
             State::Clearing { until, .. }
             | State::Backoff { until }
@@ -186,23 +339,26 @@ impl State {
             State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
-            | State::Running { .. }
+            | State::Spawning { .. }
             | State::Exited { .. }
             | State::Failed => None,
         }
     }
 
-    /// Its main process and when that was spawned. Not yet reaped: a signal reaches it and nobody else.
+    /// The process that a stop is to end, and when that was spawned: the main one, or the one before it. Not yet
+    /// reaped: a signal reaches it and nobody else.
     pub fn process(&self) -> Option<(Pid, Instant)> {
         match *self {
-            State::Starting { pid, spawned, .. }
-            | State::Running { pid, spawned }
+            State::Preparing { pid, spawned, .. }
+            | State::Forking { pid, spawned, .. }
+            | State::Starting { pid, spawned, .. }
+            | State::Running { pid, spawned, .. }
             | State::Stopping { pid, spawned, .. } => Some((pid, spawned)),
             State::Stopped
             | State::Armed
             | State::Waiting
-            | State::Spawning
+            | State::Spawning { .. }
+            | State::Seeking { .. }
             | State::Clearing { .. }
             | State::Backoff { .. }
             | State::Cooldown { .. }
@@ -211,17 +367,20 @@ impl State {
         }
     }
 
-    /// Whether a process, or what one left behind, is there or on its way.
-    pub fn busy(&self) -> bool {
+    /// Whether it is up or on its way there, and it takes a stop to end that.
+    pub fn live(&self) -> bool {
         match self {
-            State::Spawning
+            State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
             | State::Starting { .. }
-            | State::Running { .. }
-            | State::Stopping { .. }
-            | State::Clearing { .. } => true,
+            | State::Running { .. } => true,
             State::Stopped
             | State::Armed
             | State::Waiting
+            | State::Spawning { .. }
+            | State::Stopping { .. }
+            | State::Clearing { .. }
             | State::Backoff { .. }
             | State::Cooldown { .. }
             | State::Exited { .. }
@@ -229,8 +388,35 @@ impl State {
         }
     }
 
+    /// Whether a process, or what one left behind, is there or on its way.
+    pub fn busy(&self) -> bool {
+        self.live()
+            || matches!(
+                self,
+                State::Spawning { .. } | State::Stopping { .. } | State::Clearing { .. }
+            )
+    }
+
     /// Whether nothing will happen unless somebody asks.
     pub fn at_rest(&self) -> bool {
         matches!(self, State::Stopped | State::Exited { .. } | State::Failed)
+    }
+}
+
+impl Asking {
+    /// When something is to be done about it.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Asking::Listening => None,
+            Asking::Due(at) | Asking::Asked(at) => Some(at),
+        }
+    }
+}
+
+impl Wait {
+    /// When it is over, or when a look is due.
+    fn deadline(self) -> Option<Instant> {
+        let silence = self.silence.map(|silence| silence.look.min(silence.until));
+        [self.deadline, silence].into_iter().flatten().min()
     }
 }

@@ -1,7 +1,7 @@
 //! The moves between states: what `service` decides is done here, in one way each.
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{InstanceId, KillMode, Probe, Runner, ServiceId, Standing, Start};
+use crate::plan::{InstanceId, KillMode, Runner, ServiceId, Standing, Start, Task};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
@@ -9,7 +9,7 @@ use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
 use crate::supervisor::kinds;
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
-use crate::supervisor::state::{Asking, Reason, State, Then};
+use crate::supervisor::state::{Asking, Command, Reason, State, Then};
 use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
@@ -213,8 +213,7 @@ impl Supervisor {
                 self.roster.groups[service.index()].released = false;
                 for id in self.instances_of(service) {
                     let slot = &self.roster.slots[id.index()];
-                    let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
-                    if up && !slot.wanted_up && !slot.left {
+                    if slot.state.live() && !slot.wanted_up && !slot.left {
                         self.stop_when_free(now, id, self.stop_cause(id));
                     }
                 }
@@ -226,7 +225,11 @@ impl Supervisor {
 
     /// A signal for its main process. A death that follows counts as one.
     pub(super) fn kill(&mut self, id: InstanceId, signal: Signal) {
-        if let Some((pid, _)) = self.roster.slots[id.index()].state.process() {
+        let state = self.roster.slots[id.index()].state;
+        if matches!(state, State::Preparing { .. }) {
+            return; // that is not its main process
+        }
+        if let Some((pid, _)) = state.process() {
             let target = SignalTarget::Process(pid);
             self.push(Action::Signal { instance: id, target, signal });
         }
@@ -236,10 +239,13 @@ impl Supervisor {
     pub(super) fn rearm(&mut self, id: InstanceId) {
         let slot = &self.roster.slots[id.index()];
         let deadline = match (slot.limit, slot.state) {
-            (Some(limit), State::Running { spawned, .. }) => Some(spawned + limit),
+            (Some(limit), State::Running { spawned, .. }) => {
+                Some(slot.state.deadline().map_or(spawned + limit, |at| at.min(spawned + limit)))
+            }
             (_, state) => state.deadline(),
         };
-        let first = deadline.into_iter().chain(slot.runs.due).min();
+        let errand = slot.errands.now.and_then(|errand| errand.until);
+        let first = deadline.into_iter().chain(slot.runs.due).chain(errand).min();
         self.deadlines.set(Owner::Instance(id), first);
     }
 
@@ -262,19 +268,6 @@ impl Supervisor {
             None => self.launch(now, id, cause),
             Some(_) if self.roster.slots[id.index()].state == State::Waiting => {}
             Some(on) => self.enter(now, id, State::Waiting, Cause::WaitsFor(on)),
-        }
-    }
-
-    /// Asks for its process, unless that would be too soon after the last one (`spawn-rate`).
-    fn launch(&mut self, now: Instant, id: InstanceId, cause: Cause) {
-        let gap = self.gap_before(cause);
-        let soonest = self.roster.slots[id.index()].last_spawn.map(|last| last + gap);
-        match soonest {
-            Some(until) if until > now => self.enter(now, id, State::Backoff { until }, cause),
-            _ => {
-                self.enter(now, id, State::Spawning, cause);
-                self.push(Action::Spawn { instance: id, role: Role::Main });
-            }
         }
     }
 
@@ -331,8 +324,7 @@ impl Supervisor {
         for at in 0..self.roster.groups[service.index()].links.companions.len() {
             for id in self.instances_of(self.roster.groups[service.index()].links.companions[at]) {
                 let slot = &self.roster.slots[id.index()];
-                let up = matches!(slot.state, State::Starting { .. } | State::Running { .. });
-                if up && slot.wanted_up {
+                if slot.state.live() && slot.wanted_up {
                     let reason = Reason::Companion(service);
                     self.begin_stop(now, id, reason, Cause::RestartWith(service));
                 }
@@ -358,36 +350,85 @@ impl Supervisor {
         reason: Reason,
         cause: Cause,
     ) {
-        let Some((pid, spawned)) = self.roster.slots[id.index()].state.process() else { return };
-        self.cancel_probe(id);
-        self.roster.slots[id.index()].forced = false;
-        let drain = self.service_of(id).stop.drain;
+        let state = self.roster.slots[id.index()].state;
+        let slot = &mut self.roster.slots[id.index()];
+        (slot.forced, slot.stop_failed) = (false, None);
+        let Some((pid, spawned)) = state.process() else {
+            if let State::Seeking { .. } = state {
+                let then = if slot.wanted_up { Then::Start } else { Then::Stop };
+                self.wind_up(now, id, None, then, cause);
+            }
+            return;
+        };
+        self.cancel_all(id);
+        // It is for a service that has come so far as to have something to stop.
+        let up = matches!(state, State::Starting { .. } | State::Running { .. });
+        let ours = matches!(reason, Reason::Asked | Reason::Companion(_) | Reason::Unhealthy(_));
+        let command = match up && ours && self.has_task(id, Task::Stop) {
+            true => Command::Due,
+            false => Command::None,
+        };
+        let drain = match reason {
+            Reason::StartTimeout(_) => Duration::ZERO,
+            _ => self.service_of(id).stop.drain,
+        };
         let until = Some(now + drain);
-        let state = State::Stopping { pid, spawned, rung: 0, until, reason };
+        let state = State::Stopping { pid, spawned, rung: 0, until, reason, command };
         self.enter(now, id, state, cause);
         if drain.is_zero() {
             self.climb(now, id);
         }
     }
 
-    /// The next rung of the stop ladder: a signal and its time; after the last of them KILL; then nothing.
+    /// The next rung of the stop ladder: its own command and its time; a signal and its time; after the last of them
+    /// KILL; then nothing. What did not come up in time, or was left behind, has a ladder of one rung.
     pub(super) fn climb(&mut self, now: Instant, id: InstanceId) {
-        let State::Stopping { pid, rung, .. } = self.roster.slots[id.index()].state else { return };
+        let State::Stopping { pid, rung, reason, command, .. } =
+            self.roster.slots[id.index()].state
+        else {
+            return;
+        };
+        match command {
+            Command::Due => return self.run_stop_command(now, id),
+            Command::Runs => self.kill_aide(id, Role::Stop),
+            Command::None => {}
+        }
         let instead = self.ending.signal().filter(|_| rung == 0);
         let service = self.service_of(id);
         let (soft, hard) = self.targets(id, pid);
-        let (due, wait) = match service.stop.rungs.get(rung) {
+        let aborts = matches!(reason, Reason::StartTimeout(_) | Reason::Stray(_));
+        let ladder =
+            if aborts { service.stop.rungs.get(..1) } else { Some(&service.stop.rungs[..]) };
+        let (due, wait) = match ladder.and_then(|rungs| rungs.get(rung)) {
+            Some(step) if aborts => (Some((hard, step.signal)), Some(service.start_abort_timeout)),
             Some(step) => (Some((soft, instead.unwrap_or(step.signal))), Some(step.wait)),
-            None if service.stop.kill => (Some((hard, Signal::KILL)), self.kill_again()),
+            None if service.stop.kill || aborts => (Some((hard, Signal::KILL)), self.kill_again()),
             None => (None, None),
         };
-        if let State::Stopping { rung, until, .. } = &mut self.roster.slots[id.index()].state {
+        if let State::Stopping { rung, until, command, .. } =
+            &mut self.roster.slots[id.index()].state
+        {
             *rung += 1;
             *until = wait.map(|wait| now + wait);
+            *command = Command::None;
         }
         self.rearm(id);
         if let Some((target, signal)) = due {
             self.signal_for_stop(id, target, signal);
+        }
+    }
+
+    fn run_stop_command(&mut self, now: Instant, id: InstanceId) {
+        let patience = self.service_of(id).stop_timeout;
+        // One that was killed, and is not reaped yet: there is no second one beside it.
+        let busy = self.roster.slots[id.index()].aides.get(Role::Stop).is_some();
+        if let State::Stopping { until, command, .. } = &mut self.roster.slots[id.index()].state {
+            *command = if busy { Command::None } else { Command::Runs };
+            *until = Some(if busy { now } else { now + patience });
+        }
+        self.rearm(id);
+        if !busy {
+            self.push(Action::Spawn { instance: id, role: Role::Stop });
         }
     }
 
@@ -425,20 +466,15 @@ impl Supervisor {
 
     /// Asks whether it is ready.
     pub(super) fn ask(&mut self, now: Instant, id: InstanceId) {
-        let command = matches!(self.probe_of(id), Some(Probe::Command(_)));
         let timeout = self.service_of(id).probe_timeout;
         let again = now + self.ready_interval(id);
-        let slot = &mut self.roster.slots[id.index()];
-        let State::Starting { asking, .. } = &mut slot.state else { return };
-        if slot.probe.is_some() {
+        if !self.begin_asking(id, Role::Probe) {
             return self.ask_again(id, again); // the last one's process is not reaped yet
         }
-        *asking = Asking::Asked(now + timeout);
+        if let State::Starting { asking, .. } = &mut self.roster.slots[id.index()].state {
+            *asking = Asking::Asked(now + timeout);
+        }
         self.rearm(id);
-        self.push(match command {
-            true => Action::Spawn { instance: id, role: Role::Probe },
-            false => Action::Probe { instance: id, role: Role::Probe },
-        });
     }
 
     /// The next question comes then.
@@ -465,17 +501,6 @@ impl Supervisor {
     pub(super) fn go_on_with(&mut self, id: InstanceId, next: Then) {
         if let State::Clearing { then, .. } = &mut self.roster.slots[id.index()].state {
             *then = next;
-        }
-    }
-
-    /// Takes a question back.
-    pub(super) fn cancel_probe(&mut self, id: InstanceId) {
-        let slot = &self.roster.slots[id.index()];
-        if let Some(pid) = slot.probe {
-            let target = SignalTarget::Group(pid);
-            self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
-        } else if matches!(slot.state, State::Starting { asking: Asking::Asked(_), .. }) {
-            self.push(Action::CancelProbe { instance: id, role: Role::Probe });
         }
     }
 }

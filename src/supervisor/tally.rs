@@ -87,7 +87,8 @@ impl Tally {
 /// Whether this is what its dependents need.
 pub fn satisfies(kind: Kind, state: &State, timed: Option<bool>) -> bool {
     match (state, timed) {
-        (_, Some(true)) | (State::Running { .. }, _) => true,
+        (_, Some(true)) => true,
+        (State::Running { check, .. }, _) => !check.sick,
         // Who would be started by a connection may be connected to.
         (State::Armed, timed) => timed.is_none(),
         _ => satisfied_by(kind, state),

@@ -112,7 +112,10 @@ impl Supervisor {
             | State::Cooldown { .. }
             | State::Exited { .. }
             | State::Failed => self.run_now(now, id),
-            State::Spawning
+            State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Stopping { .. }

@@ -20,6 +20,21 @@ pub fn next() -> Option<Pid> {
     child(&info)
 }
 
+/// How a child has ended that is not reaped yet. `None` if this is no child of ours, or one that lives.
+pub fn status_of(pid: Pid) -> Option<ExitStatus> {
+    let info = wait(libc::P_PID, pid.0, PEEK).ok()?;
+    child(&info)?;
+    // SAFETY: waitid has filled in the fields of a SIGCHLD siginfo.
+    let status = unsafe { info.si_status() };
+    match info.si_code {
+        libc::CLD_EXITED => Some(ExitStatus::Code(status as u8)),
+        code => {
+            let core = code == libc::CLD_DUMPED;
+            Signal::new(status).map(|signal| ExitStatus::Signal { signal, core })
+        }
+    }
+}
+
 /// Takes away a dead child. `None` if this is no child of ours, or one that lives.
 pub fn reap(pid: Pid) -> Option<ExitStatus> {
     let mut status = 0;
@@ -121,6 +136,28 @@ pub fn kill_group(leader: Pid, signal: Signal) -> Result<(), Errno> {
     match checked(unsafe { libc::kill(-leader.0, signal.number()) }) {
         Err(Errno(libc::ESRCH)) => kill(leader, signal),
         answer => answer.map(drop),
+    }
+}
+
+/// The process group that a process is in, also if it has ended and is not reaped. ESRCH as `None`.
+pub fn group_of(pid: Pid) -> Option<Pid> {
+    // SAFETY: getpgid takes a plain number and touches no memory.
+    checked(unsafe { libc::getpgid(pid.0) }).ok().map(Pid)
+}
+
+/// The group that lar itself is in.
+pub fn own_group() -> Pid {
+    // SAFETY: getpgrp takes nothing, touches no memory and can't fail.
+    Pid(unsafe { libc::getpgrp() })
+}
+
+/// Sends a signal to the process group that this process is in, which it need not lead; to it alone if that is lar's
+/// own group. It is not reaped yet.
+pub fn kill_group_of(pid: Pid, signal: Signal) -> Result<(), Errno> {
+    match group_of(pid).filter(|&group| group.0 > 1 && group != own_group()) {
+        // SAFETY: kill takes plain numbers and touches no memory.
+        Some(group) => checked(unsafe { libc::kill(-group.0, signal.number()) }).map(drop),
+        None => kill(pid, signal),
     }
 }
 

@@ -392,7 +392,9 @@ pub fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration
         Verb::Restart | Verb::Apply | Verb::Replace | Verb::Roll => {
             stop.saturating_add(start.max(PATIENCE))
         }
-        Verb::Start | Verb::Clear | Verb::Kill(_) | Verb::Once => start.max(PATIENCE),
+        Verb::Start | Verb::Clear | Verb::Kill(_) | Verb::Once | Verb::Reload | Verb::Ensure => {
+            start.max(PATIENCE)
+        }
     }
 }
 

@@ -164,7 +164,7 @@ impl Waiter {
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
                 Err((Code::StartFailed, failure(view, id)))
             }
-            Phase::Stopped | Phase::Running => Ok(false),
+            Phase::Stopped | Phase::Running | Phase::Unhealthy => Ok(false),
         }
     }
 
@@ -205,7 +205,14 @@ impl Waiter {
 /// again: that is no failure.
 fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
     if !matches!(cause, Cause::Exited(..)) {
-        return matches!(cause, Cause::SpawnFailed(..) | Cause::StartTimeout);
+        return matches!(
+            cause,
+            Cause::SpawnFailed(..)
+                | Cause::StartTimeout(_)
+                | Cause::PreStart(_)
+                | Cause::Unhealthy(_)
+                | Cause::Lost
+        );
     }
     let mut stopped_by = None;
     for change in view.journal.of(id).filter_map(Entry::change) {
