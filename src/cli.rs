@@ -38,7 +38,7 @@ usage:
                                      run a command while nobody else holds the lock on FILE
   lar check FILE                     look for errors in a file
   lar zdaemon|tini|dumb-init ...     stand in for that program; so does a link to lar that is called so
-  lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl
+  lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl, daemon, with-lock
 
 Without arguments, the file is /etc/lar.conf.
 `lar help options` lists the options of the first form.

@@ -33,7 +33,7 @@ use subject::Subject;
 use who::{Down, Standing};
 
 /// What `lar daemon --help` prints.
-const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 usage: lar daemon [-C FILE] [--strict] VERB NAME
 
 Starts, finds and stops a daemon without a running manager. NAME is a <service> of FILE [/etc/lar.conf] with a

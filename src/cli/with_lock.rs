@@ -13,7 +13,7 @@ use crate::plan::{Leftovers, Restart, Rules, Session, Single};
 use crate::sys::lock::{Lock, Mode, Patience};
 
 /// What `lar with-lock --help` prints.
-const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 usage: lar with-lock [--shared] [--no-wait] FILE -- COMMAND [ARGS]
 
 Runs a command while it holds a lock (flock) on FILE, which is made if there is none and is never removed. Signals are
@@ -66,7 +66,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
 }
 
 /// EWOULDBLOCK: somebody has the lock.
-pub(super) const BUSY: Errno = Errno(11);
+const BUSY: Errno = Errno(11);
 
 fn parse(args: Vec<OsString>) -> Result<Request, String> {
     let (mut mode, mut patience) = (Mode::Exclusive, Patience::Wait);

@@ -105,6 +105,12 @@ impl Scene {
         assert_eq!(left.ok(), Some(0), "left: {:#?}", self.dir.processes());
     }
 
+    /// The same, soon: of processes that are not lar's own nobody learns when KILL has ended them.
+    #[track_caller]
+    pub fn will_be_gone(&self) {
+        until("all of them to die", || (&self.hold).read(&mut [0]).ok() == Some(0));
+    }
+
     /// That it runs: its pid file names a process that lives, and status says so.
     #[track_caller]
     pub fn runs(&self) -> Pid {

@@ -31,13 +31,14 @@ fn the_rungs_of_the_ladder_come_in_their_order() {
 
 #[test]
 fn a_stop_that_needs_kill_says_so_and_takes_its_children_along() {
-    let Some(scene) = Scene::good("--ignore-term --children 3", " stop TERM 100ms KILL\n") else {
-        return;
-    };
-    scene.ask("start").expect(0);
-    assert_eq!(scene.ask("stop").expect(12).out, "web: stopped by KILL\n");
-    scene.nothing_is_left();
-    assert!(!scene.dir.at("pid").exists(), "its pid file is stale");
+    // One that has forked twice leads no group.
+    for options in ["--ignore-term --children 3", "--double-fork --ignore-term --children 3"] {
+        let Some(scene) = Scene::good(options, " stop TERM 100ms KILL\n") else { return };
+        scene.ask("start").expect(0);
+        assert_eq!(scene.ask("stop").expect(12).out, "web: stopped by KILL\n");
+        scene.will_be_gone();
+        assert!(!scene.dir.at("pid").exists(), "its pid file is stale");
+    }
     let Some(scene) = Scene::good("--ignore-term", " stop TERM 100ms never\n") else { return };
     scene.ask("start").expect(0);
     let answer = scene.ask("stop").expect(8);

@@ -5,21 +5,31 @@ use crate::signal::Signal;
 use crate::sys::process::{self, Handle};
 use crate::sys::reap;
 
-/// Sends a signal to all of these. Between the look that found them and the signal one may have ended and its pid may
-/// be another's: so each is held first, and then looked at again.
-pub(super) fn strike(pids: &[Pid], signal: Signal) {
-    let own = crate::sys::own_pid();
-    for &pid in pids {
-        let handle = Handle::open(pid);
-        let known =
-            reap::parent_of(pid).is_some_and(|parent| parent == own || pids.contains(&parent));
-        // What is refused, or is gone by now, can't be helped.
-        let _ = match handle {
-            Ok(handle) if known => handle.kill(signal),
+/// Some processes, held: whatever becomes of their parents, a signal reaches them and nobody else.
+pub(super) struct Held(Vec<(Pid, Option<Handle>)>);
+
+impl Held {
+    /// These, as far as they are children of each other, or of `parent`. Between the look that found them and the hold
+    /// one may have ended and its pid may be another's: so each is looked at again once it is held.
+    pub(super) fn new(pids: &[Pid], parent: Pid) -> Held {
+        let hold = |pid: Pid| {
+            let handle = Handle::open(pid).ok();
             // Kernels before 5.3: a child of ours at least can't be anybody else.
-            Err(_) if reap::is_our_child(pid) => reap::kill(pid, signal),
-            _ => Ok(()),
+            let safe = handle.is_some() || reap::is_our_child(pid);
+            let known = |its: Pid| its == parent || pids.contains(&its);
+            (safe && reap::parent_of(pid).is_some_and(known)).then_some((pid, handle))
         };
+        Held(pids.iter().filter_map(|&pid| hold(pid)).collect())
+    }
+
+    /// Sends all of them a signal. What is refused, or is gone by now, can't be helped.
+    pub(super) fn kill(&self, signal: Signal) {
+        for (pid, handle) in &self.0 {
+            let _ = match handle {
+                Some(handle) => handle.kill(signal),
+                None => reap::kill(*pid, signal),
+            };
+        }
     }
 }
 

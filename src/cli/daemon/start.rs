@@ -16,7 +16,7 @@ use crate::sys::{clock, own_pid, reap};
 use crate::time::{Duration, Human, Instant};
 
 use super::failure::Failure;
-use super::kill::strike;
+use super::kill::Held;
 use super::said::Said;
 use super::subject::{Outcome, Subject};
 use super::who::{self, Note};
@@ -237,9 +237,7 @@ impl<'a> Attempt<'a> {
         self.subject.watch.collect();
         let watch = &self.subject.watch;
         // Nobody is left who could write it, if we are the parent of all who are.
-        let strangers = |pid: &Pid| self.strangers.contains(pid);
-        let alone =
-            self.began.is_some() && reap::children().is_some_and(|all| all.iter().all(strangers));
+        let alone = self.began.is_some() && self.is_alone();
         let last = watch.last_end().filter(|&(pid, _)| Some(pid) != self.launcher);
         alone.then_some(Trouble::Ended(None, last.map(|(_, status)| status)))
     }
@@ -290,15 +288,23 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Everybody who descends from what was started; `None` without /proc.
+    /// Everybody who descends from what was started, also who has ended and is not reaped; `None` without /proc.
     fn left(&self) -> Option<Vec<Pid>> {
-        let strangers = || self.strangers.iter().copied();
         let all = process::descendants(own_pid())?;
         // Those of strangers are strangers.
-        let theirs: Vec<Pid> = strangers().filter_map(process::descendants).flatten().collect();
+        let strangers = self.strangers.iter().copied();
+        let theirs: Vec<Pid> = strangers.filter_map(process::descendants).flatten().collect();
         let its = |pid: &Pid| !self.strangers.contains(pid) && !theirs.contains(pid);
-        let dead = |pid: &Pid| process::facts(*pid).is_none_or(|facts| facts.dead);
-        Some(all.into_iter().filter(|pid| its(pid) && !dead(pid)).collect())
+        Some(all.into_iter().filter(its).collect())
+    }
+
+    /// Whether nobody is left of all that was started. The dead who are not reaped count: who has forked as its last
+    /// deed may have a child that a look just before has missed.
+    fn is_alone(&self) -> bool {
+        match self.strangers.is_empty() {
+            true => !reap::has_children(),
+            false => self.left().is_none_or(|left| left.is_empty()),
+        }
     }
 
     /// Ends all that was started: TERM, `start-abort-timeout`, KILL. Who asks a second time does not want to wait.
@@ -307,20 +313,22 @@ impl<'a> Attempt<'a> {
         let mut told: Vec<Pid> = Vec::new();
         let mut killing = clock::now() + self.subject.service.start_abort_timeout;
         let over = loop {
+            self.subject.watch.collect();
             let left = self.left().unwrap_or_else(|| self.launcher.into_iter().collect());
             let now = clock::now();
-            if left.is_empty() || now >= killing + KILLED {
+            if self.is_alone() || now >= killing + KILLED {
                 break left;
             }
             if self.subject.watch.asked_again() {
                 killing = killing.min(now);
             }
             if now >= killing {
-                strike(&left, Signal::KILL);
+                Held::new(&left, own_pid()).kill(Signal::KILL);
             } else {
                 let new: Vec<Pid> = left.into_iter().filter(|pid| !told.contains(pid)).collect();
-                strike(&new, Signal::TERM);
-                strike(&new, Signal::CONT);
+                let held = Held::new(&new, own_pid());
+                held.kill(Signal::TERM);
+                held.kill(Signal::CONT);
                 told.extend(new);
             }
             let next = if now < killing { killing } else { killing + KILLED };
@@ -335,7 +343,7 @@ impl<'a> Attempt<'a> {
             // Stale, which whoever reads it has to expect anyway.
             let _ = pidfile::remove_of(path, user, pid);
         }
-        over.len()
+        over.into_iter().filter(|&pid| process::lives(pid)).count()
     }
 
     fn failure(&self, trouble: Trouble, what: &str) -> Failure {

@@ -10,7 +10,7 @@ use crate::sys::{clock, pidfile, process};
 use crate::time::{Duration, Human, Instant};
 
 use super::failure::Failure;
-use super::kill::{Quarry, strike};
+use super::kill::{Held, Quarry};
 use super::subject::{Outcome, Subject};
 use super::who::{Down, Standing};
 
@@ -129,17 +129,16 @@ impl Subject {
                 format!("it still runs after {}, pid {}", Human(ladder.length()), quarry.pid);
             return Err(Failure::new(Code::TimedOut, message));
         }
-        let family = match self.service.kill_mode {
-            KillMode::Process => Vec::new(),
-            _ => process::descendants(quarry.pid).unwrap_or_default(),
-        };
-        let family: Vec<Pid> = std::iter::once(quarry.pid).chain(family).collect();
-        let sent = match self.service.kill_mode {
-            KillMode::Process => quarry.kill(Signal::KILL),
-            _ => quarry.kill_group(Signal::KILL),
+        let alone = self.service.kill_mode == KillMode::Process;
+        let family = if alone { None } else { process::descendants(quarry.pid) };
+        // Held as long as they are still its children.
+        let family = Held::new(&family.unwrap_or_default(), quarry.pid);
+        let sent = match alone {
+            true => quarry.kill(Signal::KILL),
+            false => quarry.kill_group(Signal::KILL),
         };
         sent.map_err(|errno| refused(quarry.pid, errno))?;
-        strike(family.get(1..).unwrap_or_default(), Signal::KILL);
+        family.kill(Signal::KILL);
         match self.wait_for_end(quarry, clock::now() + KILLED)? {
             true => Ok(true),
             false => {
