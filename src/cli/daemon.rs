@@ -1,5 +1,5 @@
-//! `lar daemon VERB NAME`: a daemon without a manager, for init scripts and test suites. It starts one that goes into the
-//! background (or puts it there), finds it again by its pid file, and stops it; nobody watches it in between.
+//! `lar daemon VERB NAME`: a daemon without a manager, for init scripts and test suites. It starts one that goes into
+//! the background (or puts it there), finds it again by its pid file, and stops it; nobody watches it in between.
 //!
 //! Who comes at the same time waits for the others at a lock beside the pid file: of fifty that need a daemon one
 //! starts it, and all return when it can be used.

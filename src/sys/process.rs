@@ -29,8 +29,9 @@ pub fn facts(pid: Pid) -> Option<Facts> {
     parse(&stat, &status)
 }
 
-/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group, and as the
-/// eighteenth and the twentieth the number of threads and the start. The second number behind `Uid:` is the one that rights come from.
+/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group; as the
+/// eighteenth and the twentieth the number of threads and the start. The second number behind `Uid:` is the one that
+/// rights come from.
 fn parse(stat: &[u8], status: &[u8]) -> Option<Facts> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;

@@ -60,7 +60,8 @@ fn unfit(service: &Service, process: &Process) -> Option<&'static str> {
         Some("without `pid-file` nobody knows which process it is")
     } else if matches!(process.ready, Some(Probe::Notify | Probe::Fd(_))) {
         Some(
-            "`ready notify` and `ready fd` are a manager's to hear; `lar daemon` knows tcp, unix, http, file, log, command",
+            "`ready notify` and `ready fd` are a manager's to hear; \
+             `lar daemon` knows tcp, unix, http, file, log and command",
         )
     } else if matches!(process.ready, Some(Probe::Log(_))) && process.log_file.is_none() {
         Some("`ready log` is looked for in the file that `log-file` names, and there is none")
