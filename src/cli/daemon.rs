@@ -24,7 +24,7 @@ use crate::config::{self, Severity};
 use crate::exit::{Code, Errno, Pid};
 use crate::plan::{Plan, Task};
 use crate::sys::clock;
-use crate::sys::lock::{Lock, Mode, Patience};
+use crate::sys::lock::{Lock, Mode, Owner, Patience};
 
 use failure::Failure;
 use start::{Attempt, shown};
@@ -190,7 +190,7 @@ impl Command {
     /// Keeps everybody else away from it.
     fn lock(&self) -> Result<Lock, Failure> {
         let path = self.subject.lock_path();
-        Lock::take(&path, Mode::Exclusive, Patience::Wait, false).map_err(|errno| {
+        Lock::take(&path, Mode::Exclusive, Patience::Wait, Owner::Private).map_err(|errno| {
             let code = if READ_ONLY.contains(&errno) { Code::NotPermitted } else { Code::Failed };
             Failure::new(code, format!("{path}: {errno}; nothing was done"))
         })
@@ -199,7 +199,7 @@ impl Command {
     /// Waits until nobody starts or stops it. Who may not write where the lock is may look all the same.
     fn shared(&self) -> Result<Option<Lock>, Failure> {
         let path = self.subject.lock_path();
-        match Lock::take(&path, Mode::Shared, Patience::Wait, false) {
+        match Lock::take(&path, Mode::Shared, Patience::Wait, Owner::Private) {
             Ok(lock) => Ok(Some(lock)),
             Err(errno) if READ_ONLY.contains(&errno) => Ok(None),
             // Without a directory for its pid file it does not run.

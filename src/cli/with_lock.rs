@@ -10,7 +10,7 @@ use super::single::{Belongings, Program, start};
 use super::{complain, print, usage_error};
 use crate::exit::{Code, Errno};
 use crate::plan::{Leftovers, Restart, Rules, Session, Single};
-use crate::sys::lock::{Lock, Mode, Patience};
+use crate::sys::lock::{Lock, Mode, Owner, Patience};
 
 /// What `lar with-lock --help` prints.
 pub(super) const USAGE: &str = "\
@@ -48,7 +48,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     // Before there is a lock: what lar was given, its program is given, and the lock is none of that.
     let given = Belongings::take();
     let Request { mode, patience, file, argv } = request;
-    let _held = match Lock::take(&file, mode, patience, true) {
+    let _held = match Lock::take(&file, mode, patience, Owner::Public) {
         Ok(lock) => lock,
         Err(errno) if errno == BUSY && patience == Patience::Refuse => {
             complain(&format!("{file}: somebody holds this lock; nothing was run"));

@@ -219,3 +219,37 @@ fn a_pid_file_of_another_user_and_a_process_of_another_user_are_not_believed() {
     assert!(answer.err.contains(&words), "{answer:#?}");
     assert!(lives(bystander.pid()) && lives(foreign.pid()));
 }
+
+#[test]
+fn others_may_look_but_not_touch() {
+    if !root() {
+        return skip("only root has a daemon that others may not stop");
+    }
+    let Some(scene) = Scene::good("", "") else { return };
+    scene.ask("start").expect(0);
+    let pid = scene.runs();
+    let other = |verb: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "bin", "--clear-groups"]).arg(crate::lar::LAR);
+        command.args(["daemon", "-C"]).arg(scene.dir.at("lar.conf")).args([verb, "web"]);
+        crate::lar::answer(command.current_dir(&scene.dir.path))
+    };
+    let looked = other("status");
+    if looked.code >= 126 {
+        return skip("another user can't run this binary");
+    }
+    assert_eq!(looked.expect(0).out, format!("web: running, pid {pid}\n"));
+    let refused = other("stop").expect(10);
+    assert!(refused.err.contains("pid.lock: Permission denied; nothing was done"), "{refused:#?}");
+    // Even with the lock, the kernel would not have it.
+    let lock = scene.dir.at("pid.lock");
+    std::os::unix::fs::chown(
+        lock,
+        nix::unistd::User::from_name("bin").unwrap().map(|it| it.uid.as_raw()),
+        None,
+    )
+    .unwrap();
+    let refused = other("stop").expect(10);
+    assert!(refused.err.contains("Operation not permitted"), "{refused:#?}");
+    assert_eq!(scene.runs(), pid);
+}

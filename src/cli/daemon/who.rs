@@ -86,20 +86,22 @@ pub(super) fn words(says: PidFile) -> String {
 /// Whom a daemon's process may belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Users {
-    /// Anybody: it is started as root, and may have become anyone.
+    /// Anybody: who is started as root may have become anyone.
     Any,
     /// These two: the user it is started as, and one more.
     Of(u32, u32),
 }
 
 impl Users {
-    /// `user` is the service's, if it has one, and `own` is lar's. A service with a user may run programs that are
-    /// root by their mode; nobody else's may.
-    pub(super) fn new(user: Option<u32>, own: u32) -> Users {
+    /// `user` is the service's, if it has one, `own` is lar's, and `owner` has the pid file. A service with a user may run
+    /// programs that are root by their mode. Who is not root can look at everybody's daemons, and harm none; but its own
+    /// daemon is its own process.
+    pub(super) fn new(user: Option<u32>, own: u32, owner: u32) -> Users {
         match (user, own) {
             (None, 0) => Users::Any,
             (Some(user), 0) => Users::Of(user, 0),
-            (user, own) => Users::Of(user.unwrap_or(own), own),
+            (user, own) if owner == own => Users::Of(user.unwrap_or(own), own),
+            _ => Users::Any,
         }
     }
 
@@ -167,7 +169,7 @@ pub(super) fn standing(
             false => Standing::Down(Down::Foreign(pid, Foreign::Hidden)),
         });
     };
-    let users = Users::new(user, nix::unistd::geteuid().as_raw());
+    let users = Users::new(user, nix::unistd::geteuid().as_raw(), reading.owner);
     let boot = process::boot_id();
     let begun = process::wall_of(facts.started);
     Ok(match judge(pid, &facts, begun, reading, users, note.zip(boot.as_deref())) {
@@ -209,19 +211,20 @@ mod tests {
     }
 
     fn judged(user: u32, users: Users, begun: i128, note: Option<&str>) -> Option<Foreign> {
-        let reading = Reading { says: PidFile::Pid(Pid(42)), modified: 1000 * SECOND };
+        let reading = Reading { says: PidFile::Pid(Pid(42)), modified: 1000 * SECOND, owner: 0 };
         let note = note.map(|text| Note::read(text).unwrap());
         judge(Pid(42), &facts(user, 700), begun, reading, users, note.as_ref().map(|it| (it, "b")))
     }
 
     #[test]
     fn a_process_of_another_user_is_not_the_one() {
-        let web = Users::new(Some(33), 0);
+        let web = Users::new(Some(33), 0, 33);
         assert_eq!(judged(33, web, 0, None), None);
         assert_eq!(judged(0, web, 0, None), None, "it may have a program that is root by its mode");
         assert_eq!(judged(34, web, 0, None), Some(Foreign::User(34)));
-        assert_eq!(judged(34, Users::new(None, 0), 0, None), None);
-        let mine = Users::new(None, 1000);
+        assert_eq!(judged(34, Users::new(None, 0, 0), 0, None), None);
+        assert_eq!(judged(34, Users::new(None, 1000, 0), 0, None), None, "it is root's daemon");
+        let mine = Users::new(None, 1000, 1000);
         assert_eq!(judged(1000, mine, 0, None), None);
         assert_eq!(judged(0, mine, 0, None), Some(Foreign::User(0)));
     }
