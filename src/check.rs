@@ -10,13 +10,14 @@ mod http;
 pub mod line;
 pub mod notify;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use core::net::SocketAddr;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
-    UnixAddr, connect, getpeername, getsockname, getsockopt, socket, sockopt,
+    UnixAddr, connect, getpeername, getsockname, getsockopt, setsockopt, socket, sockopt,
 };
 
 use crate::plan::{Probe, http_parts};
@@ -33,6 +34,8 @@ pub struct Probes {
     scratch: Box<[u8; SCRATCH]>,
     /// Whether the last question could not be asked.
     short: bool,
+    /// No fd of a question's has a higher number.
+    highest: RawFd,
 }
 
 const SCRATCH: usize = 4096;
@@ -77,7 +80,8 @@ impl Probes {
     /// Room for so many questions at once.
     pub fn new(places: usize) -> Probes {
         let places = (0..places).map(|_| Place::default()).collect();
-        Probes { places, scratch: Box::new([0; SCRATCH]), short: false }
+        let highest = fd::highest_but(SPARE_FDS);
+        Probes { places, scratch: Box::new([0; SCRATCH]), short: false, highest }
     }
 
     /// Makes room for so many.
@@ -88,8 +92,8 @@ impl Probes {
 
     /// Asks, in place of what was asked there before.
     pub fn begin(&mut self, place: usize, probe: &Probe) -> Answer<'_> {
+        self.cancel(place);
         let Some(place) = self.places.get_mut(place) else { return Answer::Now(false) };
-        place.fd = None;
         let begun = match probe {
             Probe::Tcp(address) => match address.parse() {
                 Ok(address) => open_tcp(address),
@@ -109,6 +113,10 @@ impl Probes {
             // These are not asked here; a core that does so anyway is told no.
             Probe::Command(_) | Probe::Log(_) | Probe::Notify | Probe::Fd(_) => Err(Errno::EINVAL),
         };
+        let begun = begun.and_then(|begun| match begun.0.as_raw_fd() <= self.highest {
+            true => Ok(begun),
+            false => Err(Errno::EMFILE),
+        });
         let talks = matches!(probe, Probe::Http(_));
         let short = begun.as_ref().err().copied().filter(is_shortage);
         let again = std::mem::replace(&mut self.short, short.is_some());
@@ -152,11 +160,15 @@ impl Probes {
         answer
     }
 
-    /// Takes a question back.
+    /// Takes a question back. Who has accepted and then kept us waiting is reset: an end in good order would leave lar
+    /// with a port in TIME_WAIT for each time it asks in vain.
     pub fn cancel(&mut self, place: usize) {
-        if let Some(place) = self.places.get_mut(place) {
-            place.fd = None;
+        let Some(place) = self.places.get_mut(place) else { return };
+        if let Some(fd) = place.fd.take_if(|_| place.stage == Stage::Talks) {
+            let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+            let _ = setsockopt(&fd, sockopt::Linger, &at_once);
         }
+        place.fd = None;
     }
 }
 
@@ -176,9 +188,6 @@ fn open_tcp(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
 fn open(family: AddressFamily, address: &dyn SockaddrLike) -> Result<(OwnedFd, bool), Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(family, SockType::Stream, flags, None)?;
-    if !fd::leaves(&fd, SPARE_FDS) {
-        return Err(Errno::EMFILE);
-    }
     match connect(fd.as_raw_fd(), address) {
         Ok(()) => Ok((fd, true)),
         Err(Errno::EINPROGRESS | Errno::EINTR) => Ok((fd, false)),
@@ -331,6 +340,25 @@ mod tests {
         }
         // Whatever wakes the loop up: it is no "no".
         assert_eq!(probes.advance(3), None);
+    }
+
+    #[test]
+    fn without_an_fd_to_spare_nothing_is_asked_and_that_is_no_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let probe = Probe::Tcp(listener.local_addr().unwrap().to_string());
+        let mut probes = Probes::new(1);
+        let enough = std::mem::replace(&mut probes.highest, 2);
+        for before in [false, true] {
+            let answer = probes.begin(0, &probe);
+            assert!(
+                matches!(answer, Answer::Unasked { errno: Errno::EMFILE, again } if again == before)
+            );
+        }
+        assert_eq!(probes.advance(0), None);
+        probes.highest = enough;
+        assert!(answer(&mut probes, &probe));
+        probes.highest = 2;
+        assert!(matches!(probes.begin(0, &probe), Answer::Unasked { again: false, .. }));
     }
 
     #[test]

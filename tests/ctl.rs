@@ -198,7 +198,7 @@ fn a_timeout_ends_the_waiting_and_not_the_work() {
     let instance = world.id("slow");
     client.send("lar1 wait slow=up\n");
     assert!(client.lines(&mut world).is_empty());
-    world.handle(lar::supervisor::Event::Notified { instance });
+    world.handle(lar::supervisor::Event::Told { instance, what: lar::supervisor::Told::Ready });
     assert_eq!(client.reply(&mut world).pop().unwrap(), "ok");
 }
 

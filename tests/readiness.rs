@@ -1,6 +1,8 @@
 //! Every way in which a service can be known to be ready, with a real program that is ready late: who needs it waits
 //! until then, and who is never ready has failed to start.
 
+#[path = "readiness/health.rs"]
+mod health;
 #[path = "support/lar.rs"]
 mod lar;
 #[path = "readiness/notify.rs"]
@@ -126,8 +128,9 @@ fn a_peer_that_accepts_and_never_answers_is_given_up_and_asked_again() {
         use std::io::Read;
         let (mut peer, _) = listener.accept().unwrap();
         let mut request = Vec::new();
-        // To the end: it is lar that closes.
-        peer.read_to_end(&mut request).unwrap();
+        // It is lar that ends it, and not in good order.
+        let reset = peer.read_to_end(&mut request).unwrap_err();
+        assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset);
         assert!(request.starts_with(b"GET / HTTP/1.1\r\n"));
     }
     lar.wait("web=starting");
@@ -179,18 +182,18 @@ fn a_text_that_is_the_last_word_was_there_in_time() {
 #[test]
 fn what_lar_does_not_see_can_tell_it_nothing() {
     let dir = Scratch::new();
-    let file = dir.write(
-        "x.conf",
-        "<service web>\n program sleep 1000\n transcript inherit\n ready log ready\n</service>\n",
-    );
-    let checked = answer(Command::new(LAR).arg("check").arg(&file)).expect(6);
-    let said = checked.out + &checked.err;
-    assert!(said.contains("lar sees none of its output"), "{said}");
-    // Half of it is enough.
-    let mut text = fs::read_to_string(&file).unwrap();
-    text = text.replace("transcript inherit\n", "transcript inherit\n stderr stdout\n");
-    fs::write(&file, text).unwrap();
-    answer(Command::new(LAR).arg("check").arg(&file)).expect(0);
+    let check = |keys: &str| {
+        let text = format!("<service web>\n program sleep 1000\n {keys}\n</service>\n");
+        answer(Command::new(LAR).arg("check").arg(dir.write("x.conf", &text)))
+    };
+    for keys in ["ready log ready", "ready file up\n log-activity-timeout 7s"] {
+        let checked = check(&format!("transcript inherit\n {keys}")).expect(6);
+        let said = checked.out + &checked.err;
+        assert!(said.contains("lar sees none of its output"), "{said}");
+        // Half of it is enough.
+        check(&format!("transcript inherit\n stderr stdout\n {keys}")).expect(0);
+    }
+    check("transcript inherit\n ready file up\n log-file log\n log-activity-timeout 7s").expect(0);
 }
 
 #[test]

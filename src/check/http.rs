@@ -51,7 +51,7 @@ impl Talk {
     /// Says what is left to say, and hears the status. A connection that is still to be made says EAGAIN to both; one
     /// that came to nothing has its error here, and one to itself (see `is_to_somebody`) answers with our own words.
     pub(super) fn advance(&mut self, fd: &OwnedFd) -> Step {
-        let Talk { request, sent, head, got, .. } = self;
+        let Talk { request, sent, .. } = self;
         while let Some(left) = request.get(*sent..).filter(|left| !left.is_empty()) {
             match send(fd.as_raw_fd(), left, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
                 Ok(count) => *sent += count,
@@ -61,6 +61,11 @@ impl Talk {
                 Err(_) => *sent = request.len(),
             }
         }
+        self.hear(fd)
+    }
+
+    fn hear(&mut self, fd: &OwnedFd) -> Step {
+        let Talk { head, got, .. } = self;
         while let Some(room) = head.get_mut(*got..).filter(|room| !room.is_empty()) {
             match recv(fd.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => return Step::Answered(false),

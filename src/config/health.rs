@@ -202,9 +202,9 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     if oneshot && service.health.is_some() {
         v.wrong("health", "a one-shot has no health: it does its work and exits");
     }
-    if any(&is_unseen) {
-        v.wrong("ready", "lar sees none of its output");
-        v.report.hint("`transcript stdout` writes to the same place, and lar sees it");
+    let looks = |process: &Process| matches!(process.ready, Some(Probe::Log(_)));
+    if any(&|process| looks(process) && is_unseen(process)) {
+        unseen(v, "ready");
     }
     let told = any(&|process| matches!(process.ready, Some(Probe::Notify)));
     let pid_file = any(&|process| process.pid_file.is_some());
@@ -227,18 +227,25 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     v.set(&mut service.start_abort_timeout, "start-abort-timeout", value::time);
     v.set(&mut service.stop_timeout, "stop-timeout", value::time);
     v.set(&mut service.log_activity_timeout, "log-activity-timeout", phrases::optional_duration);
+    let silent = |process: &Process| process.log_file.is_none() && is_unseen(process);
+    if service.log_activity_timeout.is_some() && service.processes.iter().any(silent) {
+        unseen(v, "log-activity-timeout");
+    }
     if v.has("log-file") && service.log_activity_timeout.is_none() {
         warn(v, "log-file", "nothing looks at it without `log-activity-timeout`");
     }
     fds(v, service);
 }
 
-/// Whether a text is to be looked for in what goes past lar.
+fn unseen(v: &mut Values, key: &str) {
+    v.wrong(key, "lar sees none of its output");
+    v.report.hint("`transcript stdout` writes to the same place, and lar sees it");
+}
+
+/// Whether what a process writes goes past lar.
 fn is_unseen(process: &Process) -> bool {
     let inherited = |target: &Target| *target == Target::Inherit;
-    matches!(process.ready, Some(Probe::Log(_)))
-        && inherited(&process.transcript)
-        && process.stderr.as_ref().is_none_or(inherited)
+    inherited(&process.transcript) && process.stderr.as_ref().is_none_or(inherited)
 }
 
 /// With a path that is meant as the program would understand it.

@@ -225,12 +225,12 @@ pub struct FileLimit {
     pub hard: u64,
 }
 
-/// Whether, with this fd taken, so many more can be had (an eighth of the limit, if that is less): what asks for one
-/// after the other may not take lar's last.
-pub fn leaves(fd: impl AsFd, spare: u64) -> bool {
-    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return true };
-    let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(0);
-    number + spare.min(limit / 8) < limit
+/// The highest number of an fd that leaves so many more to be had (an eighth of the limit, if that is less): whoever
+/// takes one after the other may not take lar's last.
+pub fn highest_but(spare: u64) -> RawFd {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return RawFd::MAX };
+    let taken = spare.min(limit / 8) + 1;
+    RawFd::try_from(limit.saturating_sub(taken)).unwrap_or(RawFd::MAX)
 }
 
 /// Raises our own limit of open files as far as allowed. What it was before, if it changed:

@@ -27,8 +27,8 @@ pub fn make() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// it runs, need some. EMFILE near the limit of open files.
 pub fn make_to_capture() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = make()?;
-    let left = fd::leaves(&reader, SPARE_FDS) && fd::leaves(&writer, SPARE_FDS);
-    if left { Ok((reader, writer)) } else { Err(Errno::EMFILE) }
+    let highest = reader.as_raw_fd().max(writer.as_raw_fd());
+    if highest > fd::highest_but(SPARE_FDS) { Err(Errno::EMFILE) } else { Ok((reader, writer)) }
 }
 
 /// Makes room for `size` bytes in a pipe. Refused (EPERM) above /proc/sys/fs/pipe-max-size or when

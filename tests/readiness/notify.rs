@@ -48,12 +48,13 @@ for line in os.fdopen(os.open('words', os.O_RDWR)):
 }
 
 /// Lets the speaker say something, and waits until that is done.
-fn say(lar: &mut Lar, words: &str) {
+pub fn say(lar: &mut Lar, words: &str) {
     super::say(lar, "words", words);
     lar.out.until("through True");
 }
 
-fn talk(keys: &str) -> Option<Lar> {
+/// A service that is the speaker.
+pub fn talk(keys: &str) -> Option<Lar> {
     let Some(python) = program("python3") else {
         skip("python3 is not installed");
         return None;
