@@ -93,9 +93,9 @@ pub(super) enum Users {
 }
 
 impl Users {
-    /// `user` is the service's, if it has one, `own` is lar's, and `owner` has the pid file. A service with a user may run
-    /// programs that are root by their mode. Who is not root can look at everybody's daemons, and harm none; but its own
-    /// daemon is its own process.
+    /// `user` is the service's, if it has one, `own` is lar's, and `owner` has the pid file. A service with a user may
+    /// run programs that are root by their mode. Who is not root can look at everybody's daemons, and harm none; but
+    /// its own daemon is its own process.
     pub(super) fn new(user: Option<u32>, own: u32, owner: u32) -> Users {
         match (user, own) {
             (None, 0) => Users::Any,
