@@ -100,6 +100,12 @@ impl Loop {
         service.setup.identity.as_ref().and_then(|identity| identity.uid)
     }
 
+    /// Whether a process runs as this instance's user: who does that must not have another's orphan ended.
+    pub(super) fn runs_as_its_user(&self, instance: InstanceId, pid: Pid) -> bool {
+        let user = self.user_of(instance).filter(|&user| user != 0);
+        user.is_none_or(|user| reap::user_of(pid) == Some(user))
+    }
+
     fn exists(&self, pid: Pid) -> bool {
         reap::session_of(pid).is_some()
     }
@@ -136,7 +142,7 @@ impl Loop {
             (None, _) => return Found::Nothing,
         };
         let known = self.supervisor.owner(pid).is_some() || self.hooks.owns(pid);
-        if !known && reap::is_our_child(pid) {
+        if !known && reap::is_our_child(pid) && self.runs_as_its_user(instance, pid) {
             return Found::Main(pid);
         }
         match self.orphans.status_of(pid) {

@@ -38,8 +38,9 @@ fn how_a_daemon_ended_is_known_and_it_is_started_again() {
 #[test]
 fn the_children_of_a_dead_daemon_are_gone_before_the_next_one_comes() {
     for options in ["", "--double-fork", "--same-session", "--ignore-term"] {
+        let deaf = options.contains("--ignore-term");
         let options = format!("{options} --children 3");
-        let Some(mut scene) = Scene::new(&options, "") else { return };
+        let Some(mut scene) = Scene::new(&options, " stop TERM 50ms KILL\n") else { return };
         for _ in 0..3 {
             let old = scene.runs();
             let left = children(old);
@@ -47,7 +48,7 @@ fn the_children_of_a_dead_daemon_are_gone_before_the_next_one_comes() {
             scene.lar.crash("web");
             assert!(left.into_iter().all(|pid| !exists(pid)), "they run beside the next one");
         }
-        scene.shut_down();
+        assert_eq!(scene.end(), i32::from(deaf));
     }
 }
 
@@ -74,7 +75,8 @@ fn what_a_daemon_left_behind_in_sessions_of_their_own_is_found_by_its_variables(
             _ => drop(scene.lar.ask("restart web").expect(0)),
         }
         assert!(!workers.into_iter().any(exists), "{how}: {:#?}", scene.lar.dir.processes());
-        scene.shut_down();
+        // One is deaf.
+        assert_eq!(scene.end(), i32::from(how != "stop"));
     }
 }
 
@@ -154,17 +156,19 @@ fn a_stop_in_the_middle_of_a_start_leaves_nothing() {
 
 #[test]
 fn the_end_of_lar_in_the_middle_of_a_start_leaves_nothing() {
-    for options in [
-        "--fork-delay 3600000",
-        "--pid-delay 3600000",
-        "--pid-delay 3600000 --ignore-term --children 2 --double-fork",
-        "--listen-delay 3600000 --same-session --children 2",
+    for (options, step, code) in [
+        ("--fork-delay 3600000", "spawned", 0),
+        ("--pid-delay 3600000", "left a daemon", 0),
+        ("--pid-delay 3600000 --ignore-term --children 2 --double-fork", "left a daemon", 1),
+        ("--listen-delay 3600000 --same-session --children 2", "was found", 0),
+        ("--listen-delay 3600000 --ignore-term --children 2", "was found", 1),
     ] {
         let options = format!("{options} --mark {{dir}}/mark");
         let keys = " start-timeout 1h\n start-abort-timeout 50ms\n stop TERM 50ms KILL\n";
         let Some(mut scene) = Scene::new(&options, keys) else { return };
+        scene.events().until(step);
         until("the program", || scene.lar.dir.at("mark").exists());
-        scene.shut_down();
+        assert_eq!(scene.end(), code, "{options}");
     }
 }
 

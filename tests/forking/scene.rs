@@ -118,11 +118,18 @@ impl Scene {
         assert_eq!(left.ok(), Some(0), "left: {:#?}", self.lar.dir.processes());
     }
 
-    /// Asks the manager to end; that leaves nothing.
+    /// Asks the manager to end; that needs no KILL, and leaves nothing.
     #[track_caller]
     pub fn shut_down(&mut self) {
-        assert_eq!(self.lar.shut_down(), 0);
+        assert_eq!(self.end(), 0);
+    }
+
+    /// Asks the manager to end, which leaves nothing; its exit code: 1 if something heeded nothing but KILL.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        let code = self.lar.shut_down();
         self.nothing_is_left();
+        code
     }
 }
 
