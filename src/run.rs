@@ -114,6 +114,8 @@ struct Images {
     aides: Vec<(Role, Image)>,
     /// Whom it has named as its main process (MAINPID=).
     main_pid: Option<Pid>,
+    /// How many orphans had been reaped when its daemon was last looked for among lar's children.
+    orphans: Option<u64>,
     /// Its log, when it was last looked at.
     mark: daemons::Mark,
     /// What the program finds open, which the image names by number.

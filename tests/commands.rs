@@ -38,3 +38,15 @@ pub fn log(lar: &Lar) -> Vec<String> {
 pub fn is_gone(lar: &Lar, word: &str) -> bool {
     !lar.dir.processes().iter().any(|(_, words)| words.contains(word))
 }
+
+/// Asks lar to end once more; requests that come right after each other are one, as a terminal makes them.
+pub fn insist(lar: &mut Lar) {
+    let told =
+        |lar: &mut Lar| lar.err.now().iter().filter(|line| line.contains("SIGTERM from")).count();
+    let before = told(lar).max(1);
+    while told(lar) <= before {
+        assert!(lar.dir.at("s").exists(), "it has not waited");
+        lar.signal(nix::sys::signal::Signal::SIGTERM);
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+}

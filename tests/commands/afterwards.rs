@@ -5,13 +5,17 @@ use nix::sys::signal::{Signal, kill};
 use crate::{is_gone, log, start};
 
 /// Dies by whatever signal it gets, and by itself as `how` says.
-const MAIN: (&str, &str) = ("main", "note main; test -e how && exit $(cat how); exec sleep 1000");
+const MAIN: (&str, &str) =
+    ("main", "note main; echo main; test -e how && exit $(cat how); exec sleep 1000");
 
 const POST: &str = " post-stop {dir}/post\n";
 
+/// When it has run so far as to have noted that it runs.
+const READY: &str = " ready log main\n";
+
 #[test]
 fn it_is_told_how_the_program_ended_before_the_next_one_starts() {
-    let mut lar = start(&[MAIN, ("post", "sleep 0.05; note post")], POST);
+    let mut lar = start(&[MAIN, ("post", "sleep 0.05; note post")], &format!("{POST}{READY}"));
     lar.wait("web=running");
     let mut ends = Vec::new();
     for (signal, name) in [(Signal::SIGKILL, "SIGKILL"), (Signal::SIGUSR1, "SIGUSR1")] {
@@ -99,8 +103,7 @@ fn the_end_of_lar_waits_for_it_and_a_second_signal_does_not() {
     lar.wait("web=running");
     lar.signal(Signal::SIGTERM);
     lar.out.until("tidying");
-    assert!(lar.dir.at("s").exists());
-    lar.signal(Signal::SIGTERM);
+    crate::insist(&mut lar);
     assert_eq!(lar.end(), 1);
     lar.nothing_left();
 }
@@ -108,7 +111,7 @@ fn the_end_of_lar_waits_for_it_and_a_second_signal_does_not() {
 #[test]
 fn an_order_to_start_that_comes_meanwhile_is_carried_out_after_it() {
     let body = "echo tidying; read x <fifo; note post";
-    let mut lar = start(&[MAIN, ("post", body)], POST);
+    let mut lar = start(&[MAIN, ("post", body)], &format!("{POST}{READY}"));
     nix::unistd::mkfifo(&lar.dir.at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     lar.wait("web=running");
     lar.ask("stop --no-wait web").expect(0);

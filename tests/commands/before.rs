@@ -3,13 +3,16 @@
 use crate::{is_gone, log, start};
 
 /// A program that does nothing.
-const MAIN: (&str, &str) = ("main", "note main; exec sleep 1000");
+const MAIN: (&str, &str) = ("main", "note main; echo main; exec sleep 1000");
 
 const PRE: &str = " pre-start {dir}/pre\n";
 
+/// When it has run so far as to have noted that it runs.
+const READY: &str = " ready log main\n";
+
 #[test]
 fn it_runs_before_each_start_and_is_told_for_whom() {
-    let mut lar = start(&[MAIN, ("pre", "note pre")], PRE);
+    let mut lar = start(&[MAIN, ("pre", "note pre")], &format!("{PRE}{READY}"));
     lar.wait("web=running");
     lar.crash("web");
     lar.ask("restart web").expect(0);
@@ -18,7 +21,7 @@ fn it_runs_before_each_start_and_is_told_for_whom() {
     let mut events = lar.watch("events --since 0 web");
     events.until("web: starting -> starting: pre-start runs");
     events.until("web: starting -> starting: pre-start is done");
-    events.until("web: starting -> running: spawned");
+    events.until("web: starting -> starting: spawned");
     assert_eq!(lar.shut_down(), 0);
 }
 
@@ -37,7 +40,7 @@ fn each_instance_has_its_own() {
 #[test]
 fn who_needs_the_service_waits_for_it_too() {
     let keys = format!(
-        "{PRE}</service>\n<service shop>\n program sh -c 'echo shop >>{{dir}}/log; exec sleep 1000'\n requires web"
+        "{PRE}{READY}</service>\n<service shop>\n program sh -c 'echo shop >>{{dir}}/log; echo shop; exec sleep 1000'\n requires web\n ready log shop"
     );
     let mut lar = start(&[MAIN, ("pre", "sleep 0.2; note pre")], &keys);
     lar.wait("shop=running");

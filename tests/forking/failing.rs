@@ -107,9 +107,48 @@ fn a_daemon_that_dies_on_its_way_up_is_not_waited_for() {
 }
 
 #[test]
-fn a_daemon_that_dies_before_it_wrote_its_pid_leaves_nothing_to_be_found() {
+fn a_daemon_that_dies_before_it_wrote_its_pid_is_not_waited_for_either() {
+    for options in ["", "--double-fork", "--linger 100", "--pid-delay 100"] {
+        let options = format!("{options} --die-before-pid 5");
+        let Some(mut scene) = Scene::new(&options, LATE) else { return };
+        scene.fails(&["exit status 5"]);
+        scene.shut_down();
+    }
+    // As long as it has children, it may be one of them.
     let Some(mut scene) = Scene::new("--die-before-pid 5 --children 2", SOON) else { return };
     scene.fails(&["start-timeout: no process id in {dir}/pid"]);
+    scene.shut_down();
+    // Nor one that has removed its PID file by then.
+    let Some(words) = crate::scene::daemon("--die-after-pid 6 --linger 100") else { return };
+    let dir = directory();
+    dir.write("web", &format!("{words}; rm pid"));
+    let mut scene = Scene::running(dir, "sh {dir}/web", LATE);
+    scene.fails(&["exit status 6"]);
+    scene.shut_down();
+}
+
+#[test]
+fn other_services_daemons_are_not_taken_for_a_dead_one() {
+    // Of the same kind, with children in sessions of their own, and at the same time.
+    let Some(words) = crate::scene::daemon("--die-before-pid 5") else { return };
+    let other = "setsid sh -c 'exec sleep 1000' 3>{dir}/hold & echo $! >{dir}/pid.other\n";
+    let dir = directory();
+    dir.write("other", other);
+    let keys = format!(
+        "{LATE} requires other\n pid-file {{dir}}/pid\n</service>\n<service other>\n program sh {{dir}}/other\n type forking\n \
+         pid-file {{dir}}/pid.other\n kill-mode process\n backoff none"
+    );
+    let mut scene = Scene::running(dir, &words, &keys);
+    scene.lar.wait("other=running");
+    // One that nobody looks after any more.
+    let left = scene.lar.pid_of("other");
+    scene.lar.dir.write("other", &other.replace("exec sleep", "sleep 2000 & exec sleep"));
+    scene.lar.ask("restart other").expect(0);
+    scene.lar.crash("other");
+    assert!(!crate::scene::exists(left));
+    let answer = scene.lar.ask("start web");
+    assert!(format!("{answer:?}").contains("exit status 5"), "{answer:#?}");
+    scene.lar.wait("web=failed other=running");
     scene.shut_down();
 }
 

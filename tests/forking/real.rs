@@ -31,7 +31,8 @@ fn live(dir: Scratch, config: &str, pid_file: &str, log: &str, connects: &dyn Fn
     its_own(&lar);
     for _ in 0..3 {
         let workers = children(lar.pid_of("it"));
-        lar.crash("it");
+        if log=="log" && std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {lar.crash("it");})).is_err() { panic!("{} {:#?}", lar.dir.read(log), lar.dir.processes()); } else if log!="log" {
+        lar.crash("it");}
         its_own(&lar);
         assert!(connects(&lar));
         let left: Vec<_> = workers.into_iter().filter(|&pid| exists(pid)).collect();
