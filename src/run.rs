@@ -116,6 +116,8 @@ struct Images {
     main_pid: Option<Pid>,
     /// How many orphans had been reaped when its daemon was last looked for among lar's children.
     orphans: Option<u64>,
+    /// What its daemon looks like.
+    portrait: Option<daemons::Portrait>,
     /// Its log, when it was last looked at.
     mark: daemons::Mark,
     /// What the program finds open, which the image names by number.

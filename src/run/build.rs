@@ -320,14 +320,9 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
         aides.push((role, Image::new(given, &recipe)?));
     }
     let mark = super::daemons::Mark::default();
-    Ok(Images {
-        main,
-        aides,
-        main_pid: None,
-        orphans: None,
-        mark,
-        _listeners: sitter.sockets.clone(),
-    })
+    let (main_pid, orphans, portrait) = (None, None, None);
+    let _listeners = sitter.sockets.clone();
+    Ok(Images { main, aides, main_pid, orphans, portrait, mark, _listeners })
 }
 
 /// What tells the command for afterwards how the program has ended.

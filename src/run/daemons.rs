@@ -84,16 +84,62 @@ impl Variables {
         marks.iter().all(|mark| self.lines().any(|line| line == mark.as_bytes()))
     }
 
-    /// Whether it has such variables with other values.
-    fn others(&self, marks: &[String; 2]) -> bool {
-        let marked = |line: &[u8]| line.starts_with(b"LAR_SERVICE=");
-        self.lines().any(marked) && !self.has(marks)
+    /// Whether it has such variables, of whomever.
+    fn marked(&self) -> bool {
+        self.lines().any(|line| line.starts_with(b"LAR_SERVICE="))
     }
 
     /// Whether it is a hook's.
     fn hook(&self) -> bool {
         self.lines().any(|line| line.starts_with(b"LAR_EVENT="))
     }
+}
+
+/// What is known of a daemon once it is dead, and what it left behind does not bear its variables any more: to show a
+/// title, some programs write over them, and then start each of their processes in a session of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portrait {
+    /// Device and inode of its program.
+    program: (u64, u64),
+    /// The same of the directory that it works in.
+    directory: (u64, u64),
+    user: u32,
+    /// When it was started, in ticks since the machine was.
+    started: u64,
+}
+
+impl Portrait {
+    /// Of a process that lives. None of one in the root directory: that is anybody's.
+    fn of(pid: Pid) -> Option<Portrait> {
+        let identity = |path: &str| {
+            let about = std::fs::metadata(path).ok()?;
+            Some((about.dev(), about.ino()))
+        };
+        let directory = identity(&format!("/proc/{pid}/cwd"))?;
+        Some(Portrait {
+            program: identity(&format!("/proc/{pid}/exe"))?,
+            directory: Some(directory).filter(|&it| Some(it) != identity("/"))?,
+            user: reap::user_of(pid)?,
+            started: started(pid)?,
+        })
+    }
+
+    /// Whether a process runs the same program for the same user in the same place, and is no older.
+    fn fits(&self, pid: Pid) -> bool {
+        Portrait::of(pid).is_some_and(|other| {
+            let same = Portrait { started: self.started, ..other };
+            same == *self && other.started >= self.started
+        })
+    }
+}
+
+/// When a process was started, in ticks since the machine was.
+fn started(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything.
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// What a log was when it was last looked at.
@@ -133,6 +179,7 @@ impl Loop {
     pub(super) fn name_daemon(&mut self, instance: InstanceId, pid: Option<Pid>) {
         if let Some(Some(images)) = self.images.get_mut(instance.index()) {
             (images.main_pid, images.orphans) = (pid, None);
+            images.portrait = pid.and_then(Portrait::of);
         }
     }
 
@@ -162,6 +209,13 @@ impl Loop {
         reap::session_of(pid).is_some()
     }
 
+    /// Remembers what its daemon looks like.
+    fn paint(&mut self, instance: InstanceId, pid: Pid) {
+        if let Some(Some(images)) = self.images.get_mut(instance.index()) {
+            images.portrait = Portrait::of(pid);
+        }
+    }
+
     /// Looks for the main process of a forking daemon; `anyhow`: or for anything that it has left behind.
     pub(super) fn find_daemon(&mut self, instance: InstanceId, anyhow: bool) {
         let what = match self.named_daemon(instance) {
@@ -171,6 +225,9 @@ impl Loop {
             Found::Nothing => self.lost_daemon(instance).unwrap_or(Found::Nothing),
             found => found,
         };
+        if let (Found::Main(pid), false) = (what, anyhow) {
+            self.paint(instance, pid);
+        }
         self.inbox.push_back(Event::Found { instance, what });
     }
 
@@ -220,7 +277,8 @@ impl Loop {
         let may_be_its = |&pid: &Pid| {
             let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
             // Who has no environment has ended, or made another one: it may be anybody's.
-            free && Variables::of(pid).is_none_or(|it| !it.hook() && !it.others(&marks))
+            free && Variables::of(pid)
+                .is_none_or(|it| !it.hook() && (it.has(&marks) || !it.marked()))
         };
         if reap::children()?.iter().any(may_be_its) {
             return None;
@@ -240,10 +298,14 @@ impl Loop {
     /// so, or what that has left behind.
     fn stray_of(&self, instance: InstanceId) -> Option<Pid> {
         let marks = self.marks_of(instance);
+        let portrait = self.images.get(instance.index())?.as_ref()?.portrait;
         let is_its = |&pid: &Pid| {
             let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
             // One that has ended has no environment any more; it is about to be reaped. What hooks leave is theirs.
-            free && Variables::of(pid).is_some_and(|it| it.has(&marks) && !it.hook())
+            free && match Variables::of(pid) {
+                Some(it) if it.marked() => it.has(&marks) && !it.hook(),
+                Some(_) | None => portrait.is_some_and(|portrait| portrait.fits(pid)),
+            }
         };
         reap::children()?.into_iter().find(is_its)
     }
