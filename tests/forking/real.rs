@@ -21,8 +21,9 @@ fn live(dir: Scratch, config: &str, pid_file: &str, log: &str, connects: &dyn Fn
     lar.ask("start it").expect(0);
     assert!(connects(&lar), "the start has returned too soon");
     let its_own = |lar: &Lar| {
-        let text = lar.dir.read(pid_file);
-        assert_eq!(text.lines().next().map(str::trim), Some(&*lar.pid_of("it").to_string()));
+        let (text, log) = (lar.dir.read(pid_file), lar.dir.read(log));
+        let pid = lar.pid_of("it").to_string();
+        assert_eq!(text.lines().next().map(str::trim), Some(&*pid), "{log}");
     };
     its_own(&lar);
     let first = lar.pid_of("it");
