@@ -81,6 +81,37 @@ fn what_a_daemon_left_behind_in_sessions_of_their_own_is_found_by_its_variables(
 }
 
 #[test]
+fn what_has_lost_its_variables_is_known_by_its_program_and_where_it_runs() {
+    // One worker is the daemon's, the other runs elsewhere, for a service that has let go of it.
+    let worker = |file: &str| {
+        format!(
+            "env -i PATH=$PATH setsid sh -c 'echo $$ >{{dir}}/{file}; read x <{{dir}}/block' &\n"
+        )
+    };
+    let dir = directory();
+    nix::unistd::mkfifo(&dir.at("block"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let there = "while ! test -s a; do sleep 0.01; done; echo $$ >pid; read x <block";
+    dir.write("daemon", &format!("{}{there}", worker("a")));
+    dir.write("web", "rm -f a; setsid sh {dir}/daemon 3>{dir}/hold &");
+    dir.write("other", &format!("cd /tmp\n{}", worker("b")));
+    let keys = " ready none\n</service>\n<service other>\n program sh {dir}/other\n type oneshot\n \
+                kill-mode process";
+    let mut scene = Scene::running(dir, "sh {dir}/web", keys);
+    scene.runs();
+    until("the other one", || !scene.lar.dir.read("b").is_empty());
+    let pid = |scene: &Scene, name: &str| {
+        nix::unistd::Pid::from_raw(scene.lar.dir.read(name).trim().parse().unwrap())
+    };
+    for _ in 0..3 {
+        let own = pid(&scene, "a");
+        scene.lar.crash("web");
+        assert!(!exists(own), "it runs beside the next one's");
+        assert!(exists(pid(&scene, "b")), "it is none of the daemon's");
+    }
+    scene.shut_down();
+}
+
+#[test]
 fn kill_mode_process_leaves_the_children_alone() {
     let keys = " kill-mode process\n";
     let Some(mut scene) = Scene::new("--children 2", keys) else { return };

@@ -113,7 +113,7 @@ fn postgresql_by_pg_ctl() {
     let config = format!(
         "{user} program {bin}/pg_ctl start -W -D {{dir}}/pg -l {{dir}}/log \
          -o '-k {{dir}} -p {port} -c fsync=off -c listen_addresses=127.0.0.1'\n \
-         ready tcp 127.0.0.1:{port}\n \
+         ready command {bin}/pg_isready -q -h {{dir}} -p {port}\n \
          stop-command {bin}/pg_ctl stop -D {{dir}}/pg -m fast -w\n stop-timeout 60s\n"
     );
     live(dir, &config, "pg/postmaster.pid", "log", &|_| {
