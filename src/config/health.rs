@@ -218,9 +218,6 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     v.set(&mut service.start_abort_timeout, "start-abort-timeout", value::time);
     v.set(&mut service.stop_timeout, "stop-timeout", value::time);
     v.set(&mut service.log_activity_timeout, "log-activity-timeout", phrases::optional_duration);
-    if v.has("log-file") && service.log_activity_timeout.is_none() {
-        warn(v, "log-file", "nothing looks at it without `log-activity-timeout`");
-    }
     fds(v, service);
 }
 

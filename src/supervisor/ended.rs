@@ -172,7 +172,7 @@ impl Supervisor {
     pub(super) fn clearing_due(&mut self, now: Instant, id: InstanceId, rest: Rest, then: Then) {
         match rest {
             Rest::Group | Rest::Strays => {}
-            Rest::Command => self.kill_aide(id, Role::Stop),
+            Rest::Command => self.end_stop_command(id),
             Rest::PostStop => self.kill_aide(id, Role::PostStop),
         }
         self.wind_up(now, id, Some(rest), then, self.roster.slots[id.index()].cause);

@@ -390,7 +390,7 @@ impl Supervisor {
         };
         match command {
             Command::Due => return self.run_stop_command(now, id),
-            Command::Runs => self.kill_aide(id, Role::Stop),
+            Command::Runs => self.end_stop_command(id),
             Command::None => {}
         }
         let instead = self.ending.signal().filter(|_| rung == 0);
