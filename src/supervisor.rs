@@ -389,6 +389,12 @@ impl Supervisor {
         self.roster.slots[id.index()].stop_failed
     }
 
+    /// Whether what its daemon left behind is looked for.
+    pub fn looks_for_strays(&self, id: InstanceId) -> bool {
+        let state = self.roster.slots[id.index()].state;
+        matches!(state, State::Clearing { rest: state::Rest::Strays, .. })
+    }
+
     /// Whether this main process is a daemon that a launcher has left behind.
     pub fn is_daemon(&self, id: InstanceId, pid: Pid) -> bool {
         let slot = &self.roster.slots[id.index()];

@@ -13,7 +13,7 @@ use lar::plan::{
 use lar::signal::Signal;
 use lar::supervisor::edit::{Fate, Revision, Which};
 use lar::supervisor::state::StateKind;
-use lar::supervisor::{Event, Role, Verb};
+use lar::supervisor::{Event, Role, Told, Verb};
 use lar::time::{Duration, Instant};
 
 /// What can happen to one instance, or (the last two) to all.
@@ -164,7 +164,7 @@ fn play(books: &mut Books, id: InstanceId, letter: Letter, serial: i32) -> bool 
             let clearing = books.kind(id) == StateKind::Clearing;
             clearing.then_some(Event::GroupGone { instance: id })
         }
-        Letter::Ready => main.map(|_| Event::Notified { instance: id }),
+        Letter::Ready => main.map(|_| Event::Told { instance: id, what: Told::Ready }),
         Letter::Order(verb) => {
             books.now = now;
             books.order(id, verb);

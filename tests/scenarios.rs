@@ -27,7 +27,7 @@ use lar::plan::{
     ServiceId, Settings,
 };
 use lar::signal::Signal;
-use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Verb};
+use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Told, Verb};
 use lar::time::{Duration, Instant};
 
 /// The first services of each scenario.
@@ -99,14 +99,17 @@ impl Play {
             let what = match action {
                 Action::Spawn { instance, role: Role::Main } => label(instance) + " spawn",
                 Action::Spawn { instance, role: Role::Probe } => label(instance) + " ask",
+                Action::Spawn { instance, role } => label(instance) + " spawn " + role.word(),
+                Action::Find { instance, .. } => label(instance) + " find",
+                Action::Look { instance } => label(instance) + " look",
                 Action::Signal { signal: Signal::CONT, .. } | Action::Changed(_) => continue,
                 Action::Signal { instance, target, signal } => {
                     let group = matches!(target, SignalTarget::Group(_));
                     let whom = if group { " group " } else { " " };
                     format!("{}{whom}{signal}", label(instance))
                 }
-                Action::Probe { instance } => label(instance) + " ask",
-                Action::CancelProbe { instance } => label(instance) + " never mind",
+                Action::Probe { instance, .. } => label(instance) + " ask",
+                Action::CancelProbe { instance, .. } => label(instance) + " never mind",
                 Action::Created { instance } => label(instance) + " created",
                 Action::Redefined { instance } => label(instance) + " redefined",
                 Action::Gone { instance } => label(instance) + " gone",
@@ -144,7 +147,7 @@ impl Play {
     }
 
     fn ready(&mut self, instance: InstanceId) {
-        self.tell(Event::Notified { instance });
+        self.tell(Event::Told { instance, what: Told::Ready });
     }
 
     fn ends(&mut self, id: InstanceId, status: ExitStatus, lingering: bool) {

@@ -8,6 +8,8 @@
 mod books;
 #[path = "simulation/counts.rs"]
 mod counts;
+#[path = "simulation/daemons.rs"]
+mod daemons;
 #[path = "simulation/edits.rs"]
 mod edits;
 #[path = "simulation/peace.rs"]

@@ -9,6 +9,8 @@
 mod afterwards;
 #[path = "beside.rs"]
 mod beside;
+#[path = "commands.rs"]
+mod commands;
 #[path = "edits.rs"]
 mod edits;
 #[path = "kinds.rs"]
@@ -19,11 +21,13 @@ mod pulled;
 mod summary;
 
 use lar::exit::{ExitStatus, Pid};
-use lar::plan::{InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Standing, Start};
+use lar::plan::{
+    InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Standing, Start, Task,
+};
 use lar::signal::Signal;
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{
-    Action, Cause, Change, Event, Phase, Role, SignalTarget, Supervisor, Ticket, Verb,
+    Action, Cause, Change, Event, Phase, Role, SignalTarget, Supervisor, Ticket, Told, Verb,
 };
 use lar::time::{Duration, Instant};
 use pulled::pulled_by;
@@ -54,9 +58,12 @@ struct Climb {
     fresh: bool,
     /// The ladder is another than when it was begun: its rungs are not counted any more.
     other: bool,
+    /// One rung for the whole group: what did not come up in time, or was left behind.
+    abort: bool,
 }
 
-const CLIMB: Climb = Climb { rung: 0, due: None, cont: false, fresh: false, other: false };
+const CLIMB: Climb =
+    Climb { rung: 0, due: None, cont: false, fresh: false, other: false, abort: false };
 
 /// What the books know of an instance.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,8 +72,14 @@ pub struct Shadow {
     phase: Option<Phase>,
     /// Told to be down, and nobody has wanted it up since.
     pub held: bool,
-    /// A main process was asked for and not answered.
+    /// A main process, or the command before it, was asked for and not answered.
     pub spawning: bool,
+    /// The command before it has done its work: the main process may come.
+    prepared: bool,
+    /// Its command for afterwards is to come.
+    pub owes: bool,
+    /// That command was asked for, and this is how long it is waited for.
+    pub afterwards: Option<Instant>,
     heard_ready: bool,
     clearing: Option<Instant>,
     climb: Option<Climb>,
@@ -216,27 +229,26 @@ impl Books {
                 );
                 self.processes.push(Process { pid, instance, role, adopted: true });
                 let shadow = &mut self.shadows[instance.index()];
-                match role {
-                    Role::Main => {
-                        if shadow.spawning {
-                            shadow.heard_ready = false;
-                            shadow.last_spawn = Some(self.now);
-                        }
-                        shadow.spawning = false;
+                if [Role::Main, Role::PreStart].contains(&role) {
+                    if shadow.spawning {
+                        shadow.heard_ready = false;
+                        shadow.last_spawn = Some(self.now);
                     }
-                    Role::Probe => {}
+                    shadow.spawning = false;
                 }
             }
             Event::SpawnFailed { instance, role, .. } => {
                 let shadow = &mut self.shadows[instance.index()];
                 match role {
-                    Role::Main => {
+                    Role::Main | Role::PreStart => {
                         shadow.last_spawn =
                             shadow.spawning.then_some(self.now).or(shadow.last_spawn);
                         shadow.spawning = false;
                         self.note_end_of_run(instance);
                     }
-                    Role::Probe => {}
+                    Role::Stop => self.note_stop_command(instance, false),
+                    Role::PostStop => shadow.afterwards = None,
+                    Role::Probe | Role::Health | Role::Restart | Role::Reload => {}
                 }
             }
             Event::Exited { pid, status, lingering } => self.reap(pid, status, lingering),
@@ -245,13 +257,16 @@ impl Books {
                 self.shadows[instance.index()].clearing = None;
                 self.note_end_of_run(instance);
             }
-            Event::Notified { instance } => {
+            Event::Told { instance, what: Told::Ready } => {
                 self.shadows[instance.index()].heard_ready |=
                     matches!(self.probe(instance), Some(Probe::Notify));
             }
-            Event::Probed { instance, ready } => {
+            Event::Told { instance, what: Told::Main(pid) } => self.note_main_pid(instance, pid),
+            Event::Told { .. } | Event::Looked { .. } => {}
+            Event::Found { instance, what } => self.note_found(instance, what),
+            Event::Probed { instance, role, good } => {
                 let shadow = &mut self.shadows[instance.index()];
-                shadow.heard_ready |= ready;
+                shadow.heard_ready |= good && role == Role::Probe;
             }
             Event::Order { instance, verb, .. } => self.note_order(instance, verb),
             Event::Connection { service, .. } => self.note_connection(service),
@@ -273,8 +288,18 @@ impl Books {
                 self.died = Some(process.instance);
                 self.note_end_of_run(process.instance);
             }
+            Role::PreStart if process.adopted => {
+                shadow.climb = None;
+                shadow.prepared = status.success();
+                self.note_end_of_run(process.instance);
+            }
             Role::Probe if process.adopted => shadow.heard_ready |= status.success(),
-            Role::Main | Role::Probe => {}
+            Role::Stop if process.adopted => {
+                self.note_stop_command(process.instance, status.success());
+            }
+            Role::PostStop if process.adopted => shadow.afterwards = None,
+            Role::Main | Role::PreStart | Role::Stop | Role::PostStop => {}
+            Role::Probe | Role::Health | Role::Restart | Role::Reload => {}
         }
     }
 
@@ -295,7 +320,11 @@ impl Books {
             }
             Verb::Start | Verb::Apply | Verb::Roll => true,
             Verb::Clear => self.kind(id) == StateKind::Failed,
-            Verb::Kill(_) => false,
+            Verb::Kill(_) | Verb::Reload => false,
+            Verb::Ensure => {
+                let up = [StateKind::Running, StateKind::Unhealthy, StateKind::Armed];
+                !up.contains(&self.kind(id))
+            }
         };
         if starts && !self.core.shutting_down() && !self.core.is_leaving(id) {
             self.note_start(id);
@@ -309,12 +338,13 @@ impl Books {
         passed_on: &mut Option<(InstanceId, Signal)>,
     ) {
         match action {
-            Action::Spawn { instance, role: Role::Main } => self.audit_spawn(instance, event),
-            Action::Spawn { instance, role: Role::Probe } => {
-                assert!(matches!(self.probe(instance), Some(Probe::Command(_))));
-                assert_eq!(self.process(instance, Role::Probe), None, "one probe at a time");
+            Action::Spawn { instance, role: Role::Main } if self.follows(instance) => {}
+            Action::Spawn { instance, role: Role::Main | Role::PreStart } => {
+                self.audit_spawn(instance, event);
             }
+            Action::Spawn { instance, role } => self.audit_command(instance, role),
             Action::Probe { .. } | Action::CancelProbe { .. } => {}
+            Action::Find { .. } | Action::Look { .. } => {}
             Action::Signal { instance, target, signal } => {
                 let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
                 let known = self.processes.iter_mut().find(|process| process.pid == pid);
@@ -323,7 +353,8 @@ impl Books {
                 let stray = matches!(event, Event::Spawned { pid: new, .. } if new == pid)
                     && self.core.owner(pid).is_none();
                 process.adopted &= !stray;
-                if !process.adopted || process.role == Role::Probe {
+                let main = [Role::Main, Role::PreStart].contains(&process.role);
+                if !process.adopted || !main {
                     assert_eq!(signal, Signal::KILL, "what nobody wants is killed");
                 } else if *passed_on == Some((instance, signal)) && !self.first_rung(instance) {
                     *passed_on = None;
@@ -341,7 +372,8 @@ impl Books {
                 self.finished = Some(code);
                 let patient = self.kill_at.is_none_or(|at| self.now < at + LAST_WAIT);
                 let stays = |p: &Process| {
-                    p.adopted && p.role == Role::Main && !self.core.is_left(p.instance)
+                    let main = [Role::Main, Role::PreStart].contains(&p.role);
+                    p.adopted && main && !self.core.is_left(p.instance)
                 };
                 let alive = self.processes.iter().any(stays);
                 let coming = self.shadows.iter().any(|shadow| shadow.spawning);
@@ -368,6 +400,7 @@ impl Books {
             "{label}: spawned though it is to be down: {:?}",
             self.core.instance(id)
         );
+        self.audit_afterwards(id, &label);
         if let (Some(rate), Some(last)) = (self.core.settings().spawn_rate, shadow.last_spawn) {
             let soonest = last + Duration::from_secs(1) / rate.max(1);
             assert!(self.now >= soonest, "{label}: spawned faster than spawn-rate");
@@ -387,7 +420,10 @@ impl Books {
             }
         }
         let shadow = &mut self.shadows[id.index()];
-        (shadow.spawning, shadow.queued) = (true, false);
+        (shadow.spawning, shadow.queued, shadow.prepared) = (true, false, false);
+        let run = self.core.instance(id).standing == Standing::Run;
+        let owes = self.has(id, Task::PostStop) && !run;
+        self.shadows[id.index()].owes = owes;
     }
 
     fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {
@@ -402,17 +438,18 @@ impl Books {
             KillMode::Process => (process, process),
         };
         let (ladder, now, instead) = (service.stop.clone(), self.now, self.end_signal);
-        let again = self.kill_again();
+        let (again, abort) = (self.kill_again(), self.service(id).start_abort_timeout);
         let shadow = &mut self.shadows[id.index()];
         if shadow.overdue {
             shadow.overdue = false;
             assert_eq!((target, signal), (hard, Signal::KILL), "the manager's last word");
-            shadow.climb = Some(Climb { rung: ladder.rungs.len() + 1, due: None, ..CLIMB });
+            shadow.climb = Some(Climb { rung: ladder.rungs.len() + 1, ..CLIMB });
             return;
         }
         let climb = shadow.climb.as_mut().unwrap_or_else(|| panic!("{signal} that nobody wants"));
         if climb.cont {
             climb.cont = false;
+            let soft = if climb.abort { hard } else { soft };
             return assert_eq!((target, signal), (soft, Signal::CONT), "CONT follows");
         }
         if climb.other {
@@ -420,7 +457,12 @@ impl Books {
             return;
         }
         assert!(climb.due.is_some_and(|due| due <= now), "{signal} before its time");
-        match ladder.rungs.get(climb.rung) {
+        match ladder.rungs.get(climb.rung).filter(|_| !climb.abort || climb.rung == 0) {
+            Some(rung) if climb.abort => {
+                assert_eq!((target, signal), (hard, rung.signal));
+                climb.due = Some(now + abort);
+                climb.cont = signal != Signal::KILL && signal != Signal::CONT;
+            }
             Some(rung) => {
                 let first = instead.filter(|_| climb.rung == 0);
                 assert_eq!(signal, first.unwrap_or(rung.signal));
@@ -429,8 +471,9 @@ impl Books {
                 climb.cont = signal != Signal::KILL && signal != Signal::CONT;
             }
             None => {
-                let last = climb.rung == ladder.rungs.len() || again.is_some();
-                let last = last && ladder.kill;
+                let rungs = if climb.abort { 1 } else { ladder.rungs.len() };
+                let last = climb.rung == rungs || again.is_some();
+                let last = last && (ladder.kill || climb.abort);
                 assert!(last && signal == Signal::KILL, "{signal} past the last rung");
                 assert_eq!(target, hard);
                 climb.due = again.map(|again| now + again);
@@ -450,12 +493,13 @@ impl Books {
         let label = self.core.label(id).to_string();
         let drain = self.service(id).stop.drain;
         let run = self.core.instance(id).standing == Standing::Run;
-        let asked = self.service(id).kind == Kind::Simple && self.probe(id).is_some() && !run;
+        let asked = self.service(id).kind != Kind::Oneshot && self.probe(id).is_some() && !run;
         let replaced = cause == Cause::Replaced;
         let before = self.shadows[id.index()].phase.replace(to).unwrap_or(Phase::Stopped);
         assert_eq!((from, at), (before, self.now), "{label}");
         assert_eq!(next.is_some(), [Phase::Backoff, Phase::Cooldown].contains(&to), "{label}");
         kinds::audit(&change, event, &label);
+        self.audit_health(&change, &label);
         if to == Phase::Running && asked && cause != Cause::Left {
             assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
         }
@@ -468,11 +512,15 @@ impl Books {
             return;
         }
         if from == Phase::Stopping {
-            assert!(self.kill_at == Some(self.now), "{label}: out of patience too soon");
+            // What a daemon left behind may be found later.
+            let found = matches!(event, Event::Found { .. }) && self.kill_at.is_some();
+            assert!(found || self.kill_at == Some(self.now), "{label}: out of patience too soon");
             self.shadows[id.index()].overdue = true;
             return;
         }
-        let climb = Climb { due: Some(self.now + drain), fresh: true, ..CLIMB };
+        let abort = matches!(cause, Cause::StartTimeout(_));
+        let drain = if abort { Duration::ZERO } else { drain };
+        let climb = Climb { due: Some(self.now + drain), fresh: true, abort, ..CLIMB };
         self.shadows[id.index()].climb = Some(climb);
         // The manager's last KILL may meet what waits for its turn, or was only just spawned.
         self.shadows[id.index()].overdue = self.kill_at.is_some() && cause == Cause::Shutdown;

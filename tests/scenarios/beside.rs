@@ -16,7 +16,7 @@ fn web(instances: usize) -> Service {
 
 fn ready(play: &mut Play, id: InstanceId) {
     play.spawned(id);
-    play.tell(Event::Notified { instance: id });
+    play.tell(Event::Told { instance: id, what: lar::supervisor::Told::Ready });
 }
 
 /// All its instances up, the log empty.
@@ -48,7 +48,7 @@ fn a_successor_takes_over_when_it_is_ready_and_the_next_ones_turn_comes_when_the
     play.spawned(THIRD);
     assert_eq!(play.log(), ["0 web@1/next created", "0 web@1/next spawn"]);
     assert_eq!(play.phase(InstanceId(0)), Phase::Running);
-    play.tell(Event::Notified { instance: THIRD });
+    play.tell(Event::Told { instance: THIRD, what: lar::supervisor::Told::Ready });
     assert_eq!(play.log(), ["0 web@1/old SIGTERM"]);
     let members: Vec<InstanceId> = play.books.core.instances_of(ServiceId(0)).collect();
     assert_eq!(members, [THIRD, SECOND]);
@@ -122,7 +122,7 @@ fn a_stop_a_restart_and_a_scale_call_the_successor_off() {
         }
         assert_eq!(play.log(), ["0 web/next SIGTERM", "0 web SIGTERM"], "{verb:?}");
         // Whatever it says now, it does not take over any more.
-        play.tell(Event::Notified { instance: SECOND });
+        play.tell(Event::Told { instance: SECOND, what: lar::supervisor::Told::Ready });
         assert_eq!(play.books.core.instance(SECOND).standing, Standing::Next);
     }
 }

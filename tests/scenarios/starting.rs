@@ -116,7 +116,7 @@ fn a_start_timeout_is_a_death_with_life_0() {
     play.exits(DB, 0);
     assert_eq!(play.phase(DB), Phase::Backoff, "15s of life, and yet not healthy");
     play.at(16_000);
-    assert_eq!(play.log(), ["0 db spawn", "15000 db SIGTERM", "16000 db spawn"]);
+    assert_eq!(play.log(), ["0 db spawn", "15000 db group SIGTERM", "16000 db spawn"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn the_question_is_taken_back_when_the_program_dies() {
     play.spawned(DB);
     play.at(10);
     play.exits(DB, 1);
-    play.tell(Event::Probed { instance: DB, ready: true });
+    play.tell(Event::Probed { instance: DB, role: Role::Probe, good: true });
     assert_eq!(play.phase(DB), Phase::Backoff);
     assert_eq!(play.log(), ["0 db spawn", "10 db ask", "10 db never mind"]);
 }

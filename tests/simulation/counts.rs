@@ -3,7 +3,7 @@
 use lar::exit::Pid;
 use lar::plan::InstanceId;
 use lar::supervisor::state::StateKind;
-use lar::supervisor::{Event, Role, Verb};
+use lar::supervisor::{Event, Found, Role, Told, Verb};
 
 use crate::books::Books;
 
@@ -18,15 +18,19 @@ macro_rules! list {
     };
 }
 
-list!(Kind: Boot Tick SpawnedMain SpawnedProbe FailedMain FailedProbe ExitedMain ExitedProbe
-    ExitedUnknown ExecFailedMain GroupGone Notified ProbedYes ProbedNo Start Stop Restart Roll Clear Kill Forward
+list!(Kind: Boot Tick SpawnedMain SpawnedPreStart SpawnedProbe SpawnedHealth SpawnedCommand FailedMain FailedPreStart
+    FailedProbe FailedCommand ExitedMain ExitedPreStart ExitedProbe ExitedHealth ExitedCommand ExitedUnknown
+    ExecFailedMain GroupGone Ready Beat Trigger Every Stopping MainPid FoundNothing FoundMain FoundForeign FoundGone
+    LookedYes LookedNo ProbedYes ProbedNo HealthYes HealthNo Start Stop Restart Roll Clear Kill Reload Ensure Forward
     Connection Due Shutdown);
 
 list!(Fault: SpawnEnoent SpawnEagain SpawnLate DeafToTerm Unkillable DiedWhileStopping NeverReady
     LateReady ProbeHangs ProbeAnswersLate ProbeSpawnFails PidReused ExitsCoalesced UnknownPid
     GroupLingers GroupLingersLong ClockJump Stray SecondShutdown StoppedByNobody
     ExecFailsLate Added Removed Redefined Scaled Once RunOverdue Renewed RenewedLate NoSuccessor Exchanged Idle
-    RunEvery RunAt RunQueued Retimed OnceBesideTimer OnceOnDemand ExchangedOnDemand Left LeftWithSuccessor);
+    RunEvery RunAt RunQueued Retimed OnceBesideTimer OnceOnDemand ExchangedOnDemand Left LeftWithSuccessor
+    NeverForks LauncherFails FailsAfterFork NoPidFile ForeignPidFile LatePidFile OwnedPidFile DaemonDiesEarly StrayFound
+    SilentLog CommandHangs CommandFails CommandSpawnFails ExchangedByCommand BeatsStop MainPid);
 
 /// Every state, in the order of its number.
 const STATES: [StateKind; StateKind::COUNT] = [
@@ -34,8 +38,12 @@ const STATES: [StateKind; StateKind::COUNT] = [
     StateKind::Armed,
     StateKind::Waiting,
     StateKind::Spawning,
+    StateKind::Preparing,
+    StateKind::Forking,
+    StateKind::Seeking,
     StateKind::Starting,
     StateKind::Running,
+    StateKind::Unhealthy,
     StateKind::Stopping,
     StateKind::Clearing,
     StateKind::Backoff,
@@ -114,41 +122,67 @@ impl Counts {
     }
 }
 
-/// Whether the contract allows this pair: a main process belongs to three states only, and `Boot`
+/// Whether the contract allows this pair: a main process belongs to some states only, and `Boot`
 /// comes once and first.
 fn possible(state: StateKind, kind: Kind) -> bool {
+    use StateKind::{Forking, Preparing, Running, Starting, Stopping, Unhealthy};
     match kind {
         Kind::ExitedMain | Kind::ExecFailedMain => {
-            [StateKind::Starting, StateKind::Running, StateKind::Stopping].contains(&state)
+            [Forking, Starting, Running, Unhealthy, Stopping].contains(&state)
         }
+        Kind::ExitedPreStart => [Preparing, Stopping].contains(&state),
         Kind::Boot => state == StateKind::Stopped,
         _ => true,
     }
 }
 
+/// A process that has come, could not come, or has ended, by its role.
+fn by_role(role: Role, [main, pre_start, probe, health, command]: [Kind; 5]) -> Kind {
+    match role {
+        Role::Main => main,
+        Role::PreStart => pre_start,
+        Role::Probe => probe,
+        Role::Health => health,
+        Role::Stop | Role::Restart | Role::Reload | Role::PostStop => command,
+    }
+}
+
 fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
+    use Kind::{
+        ExecFailedMain, ExitedCommand, ExitedHealth, ExitedMain, ExitedPreStart, ExitedProbe,
+        FailedCommand, FailedMain, FailedPreStart, FailedProbe, SpawnedCommand, SpawnedHealth,
+        SpawnedMain, SpawnedPreStart, SpawnedProbe,
+    };
     let owner = |pid: Pid| books.core.owner(pid);
+    let spawned = [SpawnedMain, SpawnedPreStart, SpawnedProbe, SpawnedHealth, SpawnedCommand];
+    let failed = [FailedMain, FailedPreStart, FailedProbe, FailedProbe, FailedCommand];
+    let exited = [ExitedMain, ExitedPreStart, ExitedProbe, ExitedHealth, ExitedCommand];
+    let unlike = [ExecFailedMain, ExitedPreStart, ExitedProbe, ExitedHealth, ExitedCommand];
+    let ended = |pid, kinds| match owner(pid) {
+        Some((instance, role)) => (by_role(role, kinds), Some(instance)),
+        None => (Kind::ExitedUnknown, None),
+    };
     match event {
         Event::Boot => (Kind::Boot, None),
         Event::Tick => (Kind::Tick, None),
-        Event::Spawned { instance, role: Role::Main, .. } => (Kind::SpawnedMain, Some(instance)),
-        Event::Spawned { instance, .. } => (Kind::SpawnedProbe, Some(instance)),
-        Event::SpawnFailed { instance, role: Role::Main, .. } => (Kind::FailedMain, Some(instance)),
-        Event::SpawnFailed { instance, .. } => (Kind::FailedProbe, Some(instance)),
-        Event::Exited { pid, .. } => match owner(pid) {
-            Some((instance, Role::Main)) => (Kind::ExitedMain, Some(instance)),
-            Some((instance, Role::Probe)) => (Kind::ExitedProbe, Some(instance)),
-            None => (Kind::ExitedUnknown, None),
-        },
-        Event::ExecFailed { pid, .. } => match owner(pid) {
-            Some((instance, Role::Main)) => (Kind::ExecFailedMain, Some(instance)),
-            Some((instance, Role::Probe)) => (Kind::ExitedProbe, Some(instance)),
-            None => (Kind::ExitedUnknown, None),
-        },
+        Event::Spawned { instance, role, .. } => (by_role(role, spawned), Some(instance)),
+        Event::SpawnFailed { instance, role, .. } => (by_role(role, failed), Some(instance)),
+        Event::Exited { pid, .. } => ended(pid, exited),
+        Event::ExecFailed { pid, .. } => ended(pid, unlike),
+        Event::Told { instance, what } => (told(what), Some(instance)),
+        Event::Found { instance, what } => (found(what), Some(instance)),
+        Event::Looked { instance, active: true } => (Kind::LookedYes, Some(instance)),
+        Event::Looked { instance, active: false } => (Kind::LookedNo, Some(instance)),
         Event::GroupGone { instance } => (Kind::GroupGone, Some(instance)),
-        Event::Notified { instance } => (Kind::Notified, Some(instance)),
-        Event::Probed { instance, ready: true } => (Kind::ProbedYes, Some(instance)),
-        Event::Probed { instance, ready: false } => (Kind::ProbedNo, Some(instance)),
+        Event::Probed { instance, role, good } => {
+            let kind = match (role == Role::Health, good) {
+                (false, true) => Kind::ProbedYes,
+                (false, false) => Kind::ProbedNo,
+                (true, true) => Kind::HealthYes,
+                (true, false) => Kind::HealthNo,
+            };
+            (kind, Some(instance))
+        }
         Event::Order { instance, verb, .. } => match verb {
             Verb::Start => (Kind::Start, Some(instance)),
             Verb::Stop | Verb::Remove | Verb::Scale | Verb::Once => (Kind::Stop, Some(instance)),
@@ -156,10 +190,32 @@ fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
             Verb::Restart | Verb::Apply | Verb::Replace => (Kind::Restart, Some(instance)),
             Verb::Clear => (Kind::Clear, Some(instance)),
             Verb::Kill(_) => (Kind::Kill, Some(instance)),
+            Verb::Reload => (Kind::Reload, Some(instance)),
+            Verb::Ensure => (Kind::Ensure, Some(instance)),
         },
         Event::Forward { instance, .. } => (Kind::Forward, Some(instance)),
         Event::Connection { .. } => (Kind::Connection, None),
         Event::Due { .. } => (Kind::Due, None),
         Event::Shutdown => (Kind::Shutdown, None),
+    }
+}
+
+fn told(what: Told) -> Kind {
+    match what {
+        Told::Ready => Kind::Ready,
+        Told::Beat => Kind::Beat,
+        Told::Trigger => Kind::Trigger,
+        Told::Every(_) => Kind::Every,
+        Told::Stopping => Kind::Stopping,
+        Told::Main(_) => Kind::MainPid,
+    }
+}
+
+fn found(what: Found) -> Kind {
+    match what {
+        Found::Nothing => Kind::FoundNothing,
+        Found::Main(_) => Kind::FoundMain,
+        Found::Foreign(_) => Kind::FoundForeign,
+        Found::Gone(..) => Kind::FoundGone,
     }
 }

@@ -1,13 +1,14 @@
 //! Operators who add, remove, scale and redefine services while everything goes wrong.
 
 use lar::plan::{
-    InstanceId, Kind, Process, Service, ServiceId, Settings, Standing, Start, Timer, When,
+    InstanceId, Kind, Process, Service, ServiceId, Settings, Standing, Start, Task, Timer, When,
 };
 use lar::signal::Signal;
 use lar::supervisor::edit::{Fate, Revision, Which};
 use lar::supervisor::{Cause, Change, Event, Phase, Ticket, Verb};
 
 use crate::counts::Fault;
+use crate::daemons::PidFile;
 use crate::random::{self, ENDING};
 use crate::world::{Happening, World};
 
@@ -35,8 +36,21 @@ impl World<'_> {
             let received = if self.random.chance(20) { self.random.pick(&mild) } else { signal };
             return self.tell(Event::Forward { instance, received, signal });
         }
-        let verbs = [Verb::Start, Verb::Start, Verb::Stop, Verb::Restart, Verb::Clear, Verb::Roll];
+        let verbs = [
+            Verb::Start,
+            Verb::Start,
+            Verb::Stop,
+            Verb::Restart,
+            Verb::Clear,
+            Verb::Roll,
+            Verb::Reload,
+            Verb::Ensure,
+        ];
         let mut verb = self.random.pick(&verbs);
+        // The server asks for nothing that is not there.
+        if verb == Verb::Reload && !self.books.has(instance, Task::Reload) {
+            verb = Verb::Restart;
+        }
         if self.random.chance(15) {
             verb = Verb::Kill(self.random.pick(&ENDING));
         }
@@ -199,7 +213,9 @@ impl World<'_> {
             false => {
                 // Only a one-shot has a timer.
                 let timer = new.timer.clone().filter(|_| old.kind == Kind::Oneshot);
-                Service { name, kind: old.kind, timer, processes: old.processes, ..new }
+                let start_timeout = new.start_timeout.or(old.start_timeout);
+                let (kind, processes) = (old.kind, old.processes);
+                Service { name, kind, timer, processes, start_timeout, ..new }
             }
         };
         if service.timer != old.timer {
@@ -213,11 +229,13 @@ impl World<'_> {
         self.coming.retain(|(_, what)| match *what {
             Happening::GroupGone { instance, .. }
             | Happening::Answer { instance, .. }
+            | Happening::PidFile { instance, .. }
             | Happening::Renew { instance }
             | Happening::Spawn { instance, .. } => instance != gone,
             _ => true,
         });
-        self.tokens[gone.index()] = None;
+        self.tokens[gone.index()] = [None; 2];
+        self.pid_files[gone.index()] = PidFile::Missing;
         for child in self.children.iter_mut().filter(|child| child.instance == gone) {
             child.lost = true;
         }
@@ -227,6 +245,7 @@ impl World<'_> {
     pub fn created(&mut self, instance: InstanceId) {
         let size = (instance.index() + 1).max(self.tokens.len());
         self.groups.resize(size, 0);
-        self.tokens.resize(size, None);
+        self.tokens.resize(size, [None; 2]);
+        self.pid_files.resize(size, PidFile::Missing);
     }
 }

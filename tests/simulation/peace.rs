@@ -2,8 +2,8 @@
 
 use lar::exit::ExitStatus;
 use lar::plan::{InstanceId, Kind, Restart, ServiceId, Standing};
-use lar::supervisor::Phase;
 use lar::supervisor::state::StateKind;
+use lar::supervisor::{Phase, Role};
 use lar::time::Duration;
 
 use crate::world::{Happening, World};
@@ -28,9 +28,13 @@ impl World<'_> {
             self.soon(1000, Happening::Ready { serial });
             let status = ExitStatus::SUCCESS;
             let instance = self.children[at].instance;
+            let aide = self.children[at].role != Role::Main;
             let oneshot = self.books.service(instance).kind == Kind::Oneshot;
             let run = self.books.core.instance(instance).standing == Standing::Run;
-            if told || oneshot || run {
+            self.begin_beating(instance, serial);
+            let owner = self.books.core.owner(self.children[at].pid);
+            let launcher = owner.is_some() && self.books.kind(instance) == StateKind::Forking;
+            if told || oneshot || run || aide || launcher {
                 self.soon(1000, Happening::Death { serial, status });
             }
         }
@@ -91,6 +95,7 @@ impl World<'_> {
                 true
             }
             Phase::Running => instance.wanted_up,
+            Phase::Unhealthy => false,
             Phase::Stopped => {
                 instance.wanted_up == (self.books.core.state_kind(id) == StateKind::Armed)
             }

@@ -2,8 +2,9 @@
 
 use lar::exit::Errno;
 use lar::plan::{
-    Delay, ExitPolicy, Flapping, GiveUp, KillMode, Kind, Ladder, Order, Plan, Probe, Process,
-    Restart, Rules, Rung, Runner, Service, ServiceId, Settings, Single, Start, Timer, When,
+    Delay, ExitPolicy, Flapping, GiveUp, Health, KillMode, Kind, Ladder, Order, Plan, Probe,
+    Process, Restart, Rules, Rung, Runner, Service, ServiceId, Settings, Single, Start, Task,
+    Timer, When,
 };
 use lar::signal::Signal;
 use lar::time::Duration;
@@ -91,7 +92,16 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     let ready =
         [Probe::Notify, Probe::Unix("@ready".into()), Probe::Command(vec!["/bin/ping".into()])];
     let ready = random.chance(60).then(|| ready[random.below(3) as usize].clone());
-    let process = Process { argv: vec!["/bin/it".into()], ready, ..Process::default() };
+    let forking = !oneshot && !single && random.chance(25);
+    let (health, health_probe) = health(random, !oneshot && !single);
+    let process = Process {
+        argv: vec!["/bin/it".into()],
+        ready,
+        health: health_probe,
+        pid_file: forking.then(|| "/it.pid".into()),
+        tasks: if single { Vec::new() } else { tasks(random) },
+        ..Process::default()
+    };
     let instances = if single { 1 } else { random.pick(&[1, 1, 1, 2, 3]) };
     let mut rules = rules(random);
     if oneshot && random.chance(80) {
@@ -109,13 +119,24 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     Service {
         name: format!("s{at}"),
         timer: timed.then(|| timer(random)),
-        kind: if oneshot { Kind::Oneshot } else { Kind::Simple },
+        kind: match (oneshot, forking) {
+            (true, _) => Kind::Oneshot,
+            (false, true) => Kind::Forking,
+            (false, false) => Kind::Simple,
+        },
+        health,
+        log_activity_timeout: random
+            .chance(15)
+            .then(|| Duration::from_millis(300) + random.millis(3000)),
+        start_abort_timeout: random.millis(3000),
+        stop_timeout: random.millis(4000),
         start,
         sockets: vec!["web".into(), "admin".into()],
         order: order(random, at),
         ready_interval: random.pick(&intervals),
         probe_timeout: random.pick(&timeouts),
-        start_timeout: random.chance(50).then(|| Duration::from_millis(800) + random.millis(3000)),
+        start_timeout: (forking || random.chance(50))
+            .then(|| Duration::from_millis(800) + random.millis(3000)),
         stop: ladder(random),
         kill_mode: random.pick(&[KillMode::Mixed, KillMode::Group, KillMode::Process]),
         leave: !single && random.chance(20),
@@ -126,6 +147,30 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
         rolling: random.pick(&[0, 0, 1, 2]),
         ..Service::default()
     }
+}
+
+fn health(random: &mut Random, can: bool) -> (Option<Health>, Option<Probe>) {
+    if !can || !random.chance(35) {
+        return (None, None);
+    }
+    let every = random.pick(&[50, 500, 5000]);
+    let health = Health {
+        every: Duration::from_millis(every) + random.millis(every),
+        timeout: Duration::from_millis(50) + random.millis(1000),
+        failures: random.below(3) as u32 + 1,
+    };
+    let probes = [
+        Probe::Notify,
+        Probe::Http("http://[::1]/".into()),
+        Probe::Command(vec!["/bin/ask".into()]),
+    ];
+    (Some(health), Some(probes[random.below(3) as usize].clone()))
+}
+
+fn tasks(random: &mut Random) -> Vec<(Task, Vec<String>)> {
+    let all = [Task::PreStart, Task::Stop, Task::Restart, Task::Reload, Task::PostStop];
+    let has = all.into_iter().filter(|_| random.chance(25));
+    has.map(|task| (task, vec!["/bin/task".into()])).collect()
 }
 
 fn timer(random: &mut Random) -> Timer {

@@ -1,7 +1,8 @@
 //! What nobody has asked for.
 
-use lar::exit::{ExitStatus, Stage};
-use lar::supervisor::{Event, Role};
+use lar::exit::{ExitStatus, Pid, Stage};
+use lar::supervisor::{Event, Found, Role, Told};
+use lar::time::Duration;
 
 use crate::counts::Fault;
 use crate::random::ERRNOS;
@@ -16,7 +17,7 @@ impl World<'_> {
             return;
         }
         self.counts.fault(Fault::Stray);
-        let event = match self.random.below(if self.faults { 10 } else { 1 }) {
+        let event = match self.random.below(if self.faults { 14 } else { 1 }) {
             0 | 1 => {
                 self.counts.fault(Fault::UnknownPid);
                 let (pid, status) = (self.free[0], ExitStatus::Code(7));
@@ -27,17 +28,37 @@ impl World<'_> {
                 Event::Spawned { instance, role: Role::Main, pid }
             }
             3 => {
-                let pid = self.birth(instance, Role::Probe);
-                Event::Spawned { instance, role: Role::Probe, pid }
+                let role = self.random.pick(&Role::ALL);
+                let pid = self.birth(instance, role);
+                Event::Spawned { instance, role, pid }
             }
             4 | 5 => {
-                let role = if ready { Role::Main } else { Role::Probe };
+                let role = self.random.pick(&Role::ALL);
                 let (stage, errno) = (Stage::Exec, self.random.pick(&ERRNOS));
                 Event::SpawnFailed { instance, role, stage, errno }
             }
             6 => Event::GroupGone { instance },
-            7 => Event::Notified { instance },
-            _ => Event::Probed { instance, ready },
+            7 => Event::Told { instance, what: Told::Ready },
+            8 => Event::Looked { instance, active: ready },
+            9 => {
+                let found = [
+                    Found::Nothing,
+                    Found::Foreign(Pid(30_000)),
+                    Found::Gone(Pid(30_000), None),
+                    Found::Gone(Pid(30_000), Some(ExitStatus::Code(9))),
+                ];
+                Event::Found { instance, what: self.random.pick(&found) }
+            }
+            10 => return self.claim_main(instance),
+            11 => {
+                let every = Told::Every(Duration::from_millis(300));
+                let told = [Told::Beat, Told::Trigger, Told::Stopping, every];
+                Event::Told { instance, what: self.random.pick(&told) }
+            }
+            _ => {
+                let role = self.random.pick(&[Role::Probe, Role::Health]);
+                Event::Probed { instance, role, good: ready }
+            }
         };
         self.tell(event);
     }

@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use lar::exit::{Errno, ExitStatus, Pid, Stage};
 use lar::plan::{InstanceId, Kind, Probe, Standing};
 use lar::signal::Signal;
-use lar::supervisor::{Action, Event, Phase, Role, SignalTarget};
+use lar::supervisor::{Action, Event, Phase, Role, SignalTarget, Told};
 use lar::time::{Duration, Instant};
 
 use crate::books::Books;
 use crate::counts::{Counts, Fault};
+use crate::daemons::PidFile;
 use crate::random::{self, ERRNOS, Random};
 
 /// Pids run from 2 to this: few, so that they come back.
@@ -31,6 +32,9 @@ pub struct Child {
     pub told_to_end: bool,
     /// Whether its instance is no more.
     pub lost: bool,
+    /// Whether a launcher has left it behind.
+    pub daemon: bool,
+    pub role: Role,
     pub ended: Option<ExitStatus>,
 }
 
@@ -40,7 +44,9 @@ pub enum Happening {
     Reap,
     GroupGone { instance: InstanceId, serial: u64 },
     Ready { serial: u64 },
-    Answer { instance: InstanceId, token: u64, ready: bool },
+    Answer { instance: InstanceId, role: Role, token: u64, good: bool },
+    PidFile { instance: InstanceId, pid: Pid, serial: u64 },
+    Beat { serial: u64 },
     Spawn { instance: InstanceId, role: Role },
     Renew { instance: InstanceId },
     Operator,
@@ -60,7 +66,8 @@ pub struct World<'a> {
     pub answers: VecDeque<Event>,
     /// The latest group left behind by each instance, and its latest question.
     pub groups: Vec<u64>,
-    pub tokens: Vec<Option<u64>>,
+    pub tokens: Vec<[Option<u64>; 2]>,
+    pub pid_files: Vec<PidFile>,
     serial: u64,
     /// How many services were added.
     pub added: u64,
@@ -68,6 +75,11 @@ pub struct World<'a> {
     /// Whether a pid was somebody's before.
     used: Vec<bool>,
     pub told: VecDeque<(Instant, Event)>,
+}
+
+/// The place of a question.
+fn which(role: Role) -> usize {
+    usize::from(role == Role::Health)
 }
 
 impl Drop for World<'_> {
@@ -99,7 +111,8 @@ impl<'a> World<'a> {
             coming: Vec::new(),
             answers: VecDeque::new(),
             groups: vec![0; instances],
-            tokens: vec![None; instances],
+            tokens: vec![[None; 2]; instances],
+            pid_files: vec![PidFile::Missing; instances],
             serial: 0,
             added: 0,
             free: (2..=LAST_PID).rev().map(Pid).collect(),
@@ -192,8 +205,12 @@ impl<'a> World<'a> {
             match self.books.actions[at] {
                 Action::Spawn { instance, role } => self.asked_to_spawn(instance, role),
                 Action::Signal { target, signal, .. } => self.signal(target, signal),
-                Action::Probe { instance } => self.probe(instance),
-                Action::CancelProbe { instance } => self.tokens[instance.index()] = None,
+                Action::Probe { instance, role } => self.probe(instance, role),
+                Action::CancelProbe { instance, role } => {
+                    self.tokens[instance.index()][which(role)] = None;
+                }
+                Action::Find { instance, anyhow } => self.find(instance, anyhow),
+                Action::Look { instance } => self.look(instance),
                 Action::Changed(change) => {
                     let line = self.books.core.describe(&change).to_string();
                     assert!(!line.is_empty());
@@ -221,16 +238,22 @@ impl<'a> World<'a> {
                 if let Some(instance) =
                     child.filter(|c| c.ended.is_none() && !c.lost).map(|c| c.instance)
                 {
-                    self.tell(Event::Notified { instance });
+                    self.tell(Event::Told { instance, what: Told::Ready });
                 }
             }
-            Happening::Answer { instance, token, ready } => {
-                let awaited = self.tokens[instance.index()] == Some(token);
+            Happening::PidFile { instance, pid, serial } => {
+                if self.children.iter().any(|child| child.serial == serial && !child.lost) {
+                    self.pid_files[instance.index()] = PidFile::Names(pid, serial);
+                }
+            }
+            Happening::Beat { serial } => self.beat(serial),
+            Happening::Answer { instance, role, token, good } => {
+                let awaited = self.tokens[instance.index()][which(role)] == Some(token);
                 if !awaited {
                     self.counts.fault(Fault::ProbeAnswersLate);
                 }
                 if awaited || self.random.chance(30) {
-                    self.tell(Event::Probed { instance, ready });
+                    self.tell(Event::Probed { instance, role, good });
                 }
             }
             Happening::Spawn { instance, role } => {
@@ -273,7 +296,12 @@ impl<'a> World<'a> {
         if used_up || self.faults && self.random.chance(7) {
             let errno = self.random.pick(&ERRNOS);
             let fault = if errno.0 == 2 { Fault::SpawnEnoent } else { Fault::SpawnEagain };
-            self.counts.fault(if role == Role::Main { fault } else { Fault::ProbeSpawnFails });
+            let other = match role {
+                Role::Main => fault,
+                Role::Probe | Role::Health => Fault::ProbeSpawnFails,
+                _ => Fault::CommandSpawnFails,
+            };
+            self.counts.fault(other);
             let stage = if errno.0 == 11 { Stage::Clone } else { Stage::Exec };
             return Event::SpawnFailed { instance, role, stage, errno };
         }
@@ -282,6 +310,18 @@ impl<'a> World<'a> {
     }
 
     pub fn birth(&mut self, instance: InstanceId, role: Role) -> Pid {
+        let pid = self.birth_of(instance, role, false);
+        let serial = self.serial;
+        match role {
+            Role::Main => self.begin_life(instance, serial),
+            Role::Probe | Role::Health => self.begin_probe(serial),
+            _ => self.begin_task(instance, role, serial),
+        }
+        pid
+    }
+
+    /// One more process.
+    pub fn birth_of(&mut self, instance: InstanceId, role: Role, daemon: bool) -> Pid {
         // The number that was freed last, or the one that was freed first.
         let last = self.free.len() - 1;
         let at = if self.random.chance(60) { last } else { 0 };
@@ -305,16 +345,24 @@ impl<'a> World<'a> {
             members,
             told_to_end: false,
             lost: false,
+            daemon,
+            role,
             ended: None,
         });
-        match role {
-            Role::Main => self.begin_life(instance, serial),
-            Role::Probe => self.begin_probe(serial),
-        }
         pid
     }
 
     fn begin_life(&mut self, instance: InstanceId, serial: u64) {
+        let run = self.books.core.instance(instance).standing == Standing::Run;
+        match self.books.service(instance).kind {
+            Kind::Forking if !run => self.begin_launch(instance, serial),
+            Kind::Simple | Kind::Forking | Kind::Oneshot => self.live_on(instance, serial),
+        }
+    }
+
+    /// How a main process lives and ends.
+    pub fn live_on(&mut self, instance: InstanceId, serial: u64) {
+        self.begin_beating(instance, serial);
         let codes = [0, 0, 1, 2, 3].map(ExitStatus::Code);
         let (mut status, oneshot) =
             (self.random.pick(&codes), self.books.service(instance).kind == Kind::Oneshot);
@@ -354,16 +402,17 @@ impl<'a> World<'a> {
         self.soon(most, Happening::Death { serial, status });
     }
 
-    fn probe(&mut self, instance: InstanceId) {
+    fn probe(&mut self, instance: InstanceId, role: Role) {
         self.serial += 1;
         let token = self.serial;
-        self.tokens[instance.index()] = Some(token);
+        self.tokens[instance.index()][which(role)] = Some(token);
         if self.faults && self.random.chance(5) {
             return self.counts.fault(Fault::ProbeHangs);
         }
         let most = if self.faults && self.random.chance(15) { 6000 } else { 150 };
-        let ready = !self.faults || self.random.chance(50);
-        self.soon(most, Happening::Answer { instance, token, ready });
+        let chance = if role == Role::Health { 75 } else { 50 };
+        let good = !self.faults || self.random.chance(chance);
+        self.soon(most, Happening::Answer { instance, role, token, good });
     }
 
     fn signal(&mut self, target: SignalTarget, signal: Signal) {
@@ -419,7 +468,8 @@ impl<'a> World<'a> {
                 return;
             }
             let at = ended[self.random.below(ended.len() as u64) as usize];
-            let kills_group = self.books.core.kills_group(self.children[at].pid);
+            let Child { pid, ended, .. } = self.children[at];
+            let kills_group = self.books.core.kills_group(pid, ended);
             let child = self.children.swap_remove(at);
             let Child { pid, instance, serial, .. } = child;
             let Some(status) = child.ended else { return };
