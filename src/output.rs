@@ -8,7 +8,7 @@
 //!
 //! Who has a pipe: an instance whose output goes to a file, to lar's standard output, or nowhere
 //! but with a ring (`ring 0` and `transcript none` is /dev/null: no pipe, no fd, whatever the
-//! number of instances).
+//! number of instances), or where lar looks at it: see [`looks`].
 //!
 //! Invariants: nothing here waits, but for a write to a regular file; nothing allocates after
 //! [`Output::new`], but an edit (`furnish`), `reopen` and a rotation; one buffer a stream and turn; a stream that
@@ -19,6 +19,7 @@
 mod furnish;
 mod notice;
 mod place;
+mod search;
 mod stream;
 mod wiring;
 
@@ -27,7 +28,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-use crate::plan::{InstanceId, Plan};
+use crate::plan::{InstanceId, Plan, Probe, Process, Service};
 use crate::sys::pipe;
 use crate::time::{Duration, Instant};
 use crate::transcript::{Page, Ring, Wall};
@@ -114,6 +115,23 @@ struct Desk {
     stdout: Wire,
     stderr: Wire,
     ring: Option<Ring>,
+    /// How many bytes were read from it so far.
+    read: u64,
+}
+
+/// The text that a process is to write when it is ready, if that is how it says so.
+pub fn sought(process: &Process) -> Option<&str> {
+    match &process.ready {
+        Some(Probe::Log(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether lar has to see what a process writes, whether or not it is kept: for its readiness, or because it may not be
+/// silent for long.
+pub fn looks(service: &Service, process: &Process) -> bool {
+    let timed = service.log_activity_timeout.is_some() && process.log_file.is_none();
+    timed || sought(process).is_some()
 }
 
 /// See the top of this page.
@@ -139,6 +157,8 @@ pub struct Output {
     buffer: Vec<u8>,
     page: Page,
     notices: Notices,
+    /// Who has written what was looked for; each once.
+    found: Vec<InstanceId>,
 }
 
 impl Output {
@@ -179,18 +199,32 @@ impl Output {
         self.desks.get(instance.index())?.ring.as_ref()
     }
 
+    /// How many bytes were read of an instance's output since there is one.
+    pub fn activity(&self, instance: InstanceId) -> u64 {
+        self.desks.get(instance.index()).map_or(0, |desk| desk.read)
+    }
+
+    /// Somebody who has written, since its last start, what was looked for ([`sought`]). Told once.
+    pub fn poll_found(&mut self) -> Option<InstanceId> {
+        self.found.pop()
+    }
+
     /// Whose stream it is.
     pub fn owner(&self, id: StreamId) -> Option<InstanceId> {
         self.streams.get(id.index()).and_then(Option::as_ref).map(|stream| InstanceId(stream.desk))
     }
 
     /// Makes an instance's pipes as its next process expects them, whatever the last one did to
-    /// them. One system call each; a failure leaves them as they are.
-    pub fn before_spawn(&self, instance: InstanceId) {
+    /// them. One system call each; a failure leaves them as they are. From then on the text that says that it is ready
+    /// is looked for.
+    pub fn before_spawn(&mut self, instance: InstanceId) {
         let Some(desk) = self.desks.get(instance.index()) else { return };
         for id in desk.streams() {
-            if let Some(stream) = self.streams.get(id.index()).and_then(Option::as_ref) {
+            if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut) {
                 let _ = pipe::restore(&stream.writer);
+                if let Some(search) = &mut stream.search {
+                    search.start(pipe::unread(&stream.reader));
+                }
             }
         }
     }
@@ -344,14 +378,29 @@ impl Output {
         let place = stream.place.and_then(|place| places.get_mut(place as usize));
         let well = place.as_ref().is_some_and(|place| !place.ails());
         let mut desktop = Desktop { place, page, notices, now, wall };
-        let ring = desks.get_mut(stream.desk as usize).and_then(|desk| desk.ring.as_mut());
-        let turn = one_turn(stream, &mut desktop, ring, buffer);
+        let desk = desks.get_mut(stream.desk as usize);
+        let (turn, has_found) = one_turn(stream, &mut desktop, desk, buffer);
         if let (true, Some(place), Some(number)) = (well, desktop.place, stream.place)
             && place.ails()
         {
             ailing.push(number);
         }
+        if has_found {
+            stream.search.iter_mut().for_each(|search| search.stop());
+            let instance = InstanceId(stream.desk);
+            self.has_found(instance);
+        }
         turn
+    }
+
+    /// The text is there: neither of its streams is searched any more.
+    fn has_found(&mut self, instance: InstanceId) {
+        self.found.push(instance);
+        let Some(desk) = self.desks.get(instance.index()) else { return };
+        for id in desk.streams() {
+            let stream = self.streams.get_mut(id.index()).and_then(Option::as_mut);
+            stream.and_then(|stream| stream.search.as_mut()).into_iter().for_each(|it| it.stop());
+        }
     }
 
     fn hold(&mut self, id: StreamId) {
@@ -393,33 +442,39 @@ impl Desk {
     }
 }
 
+/// One read, passed on. Whether what is looked for was in it, too.
 fn one_turn(
     stream: &mut Stream,
     desktop: &mut Desktop<'_>,
-    ring: Option<&mut Ring>,
+    desk: Option<&mut Desk>,
     buffer: &mut [u8],
-) -> Turn {
+) -> (Turn, bool) {
     if !stream.pass_rest(desktop) {
-        return Turn::Held;
+        return (Turn::Held, false);
     }
     if stream.ending == Some(0) {
         stream.finish(desktop);
-        return Turn::Ended;
+        return (Turn::Ended, false);
     }
     let room = stream.room().min(stream.ending.unwrap_or(BUFFER)).min(buffer.len());
     let (count, dry) = pipe::fill(&stream.reader, &mut buffer[..room], READS);
     let bytes = &buffer[..count];
-    if let Some(ring) = ring {
-        ring.push(bytes);
+    if let Some(desk) = desk {
+        desk.read += count as u64;
+        if let Some(ring) = &mut desk.ring {
+            ring.push(bytes);
+        }
     }
+    let found = stream.search.as_mut().is_some_and(|search| search.find(bytes));
     let taken = stream.pass(bytes, desktop);
     stream.rest.extend_from_slice(bytes.get(taken..).unwrap_or(&[]));
     if let Some(left) = &mut stream.ending {
         *left = if dry { 0 } else { left.saturating_sub(count) };
     }
-    match (stream.is_held(desktop), dry) {
+    let turn = match (stream.is_held(desktop), dry) {
         (true, _) => Turn::Held,
         (false, true) => Turn::Dry(count),
         (false, false) => Turn::Read(count),
-    }
+    };
+    (turn, found)
 }

@@ -175,7 +175,10 @@ impl Service {
     /// when it is asked whether it is ready.
     pub fn can_roll(&self) -> bool {
         let own = |process: &Process| {
-            matches!(process.ready, Some(Probe::Notify | Probe::Command(_) | Probe::Fd(_)))
+            matches!(
+                process.ready,
+                Some(Probe::Notify | Probe::Command(_) | Probe::Fd(_) | Probe::Log(_))
+            )
         };
         self.kind == Kind::Simple && self.processes.iter().all(own)
     }

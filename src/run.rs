@@ -7,7 +7,8 @@
 //! Where to find what: `build` makes everything that is made once, `perform` does what the core asks for, `reaper`
 //! turns SIGCHLD into exits, `signals` says what each signal means, `hooks` runs commands for what has happened, `rest`
 //! ends what is left when the services are down, `report` tells whoever started lar why the program did not come up,
-//! `edit` makes what those need who come while it runs, `beside` what runs and successors need.
+//! `edit` makes what those need who come while it runs, `beside` what runs and successors need, `questions` and
+//! `ears` ask and hear how they are.
 //!
 //! Invariants: only this module reaps. A child is reaped and its exit handled before the next one is looked at, so a
 //! pid in the core's books is never somebody else's. Actions are drained before the next event. While the ready list is
@@ -16,12 +17,14 @@
 mod beside;
 mod build;
 mod daemons;
+mod ears;
 mod edit;
 mod feed;
 mod hooks;
 mod launch;
 pub mod orders;
 mod perform;
+mod questions;
 mod ready;
 mod reaper;
 mod report;
@@ -40,7 +43,6 @@ use log::{debug, info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 
-use crate::check::{Probes, notify};
 use crate::config::print;
 use crate::config::print_settings::{settings_lines, socket_lines};
 use crate::ctl::server::{Done, Order, Refusal, Server, View};
@@ -58,6 +60,8 @@ use crate::sys::signals::{SignalFd, held_since};
 use crate::sys::spawn::{Given, Image, Spawner};
 use crate::time::{Duration, Instant};
 pub use build::StartError;
+use ears::Ears;
+use questions::Questions;
 use ready::ReadyList;
 pub use report::StartReport;
 use rest::Rest;
@@ -133,10 +137,8 @@ struct Loop {
     input: Input,
     /// Streams to be read in the next turn.
     lively: ReadyList,
-    probes: Probes,
-    listeners: Vec<Option<(InstanceId, notify::Listener)>>,
-    /// The listener of each instance that has one.
-    listener_of: Vec<Option<u32>>,
+    questions: Questions,
+    ears: Ears,
     /// What lar listens on for services.
     sockets: Sockets,
     timers: Timers,
@@ -147,8 +149,6 @@ struct Loop {
     pipes: Vec<Option<(RawFd, bool)>>,
     /// Streams to be read in the next turn.
     ready: ReadyList,
-    /// Listeners to be heard in this turn, or in the next.
-    loud: ReadyList,
     edits: edit::Edits,
     launch: launch::Launch,
     orphans: daemons::Orphans,
@@ -206,6 +206,7 @@ pub fn run(start: Start) -> Result<u8, StartError> {
         this.renew_all();
         this.wait(&mut events);
         this.launch();
+        this.question();
         this.take(&events);
         this.pass_time();
     }
@@ -233,9 +234,10 @@ impl Loop {
     /// How long the loop may sleep.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let serving = self.server.as_ref();
-        let lists = [&self.ready, &self.loud, &self.lively];
+        let lists = [&self.ready, &self.ears.loud, &self.lively];
         let listed = lists.iter().any(|list| !list.is_empty()) || self.edits.untold();
-        let busy = self.reap_again || listed || self.launch.busy();
+        let waiting = self.launch.busy() || self.questions.busy();
+        let busy = self.reap_again || listed || waiting;
         if busy || serving.is_some_and(Server::busy) {
             return Some(Duration::ZERO);
         }
@@ -260,8 +262,9 @@ impl Loop {
                 }
                 Source::Signals => self.take_signals(),
                 Source::Output(stream) => self.ready.add(stream),
-                Source::Probe(index) => self.finish_probe(InstanceId(index)),
-                Source::Notify(index) => self.loud.add(index),
+                Source::Probe(index) => self.go_on_with_probe(InstanceId(index), Role::Probe),
+                Source::Health(index) => self.go_on_with_probe(InstanceId(index), Role::Health),
+                Source::Notify(index) => self.ears.loud.add(index),
                 Source::Channel(index) => self.channel_ready(ChannelId(index), event),
                 Source::Clock => self.look_at_the_clock(),
                 Source::Demand(place) => {
@@ -273,9 +276,9 @@ impl Loop {
         if self.reap_again {
             self.reap();
         }
-        for _ in 0..self.loud.len() {
-            if let Some(listener) = self.loud.next() {
-                self.hear(listener);
+        for _ in 0..self.ears.loud.len() {
+            if let Some(ear) = self.ears.loud.next() {
+                self.hear(ear);
             }
         }
         self.read_streams();
@@ -295,6 +298,7 @@ impl Loop {
             Pace::Later => self.watch_output(stream, false),
         }
         self.report_output();
+        self.digest();
     }
 
     /// Watches a stream's pipe, or not while it waits for its tick: then its writes wake nobody up. A pipe that has
@@ -316,39 +320,6 @@ impl Loop {
             // ENOMEM, ENOSPC: without a watch it would never be read again, so it is read in every turn.
             Err(_) if yes => self.ready.add(stream.0),
             Err(_) => {}
-        }
-    }
-
-    /// A connection has succeeded or failed.
-    fn finish_probe(&mut self, instance: InstanceId) {
-        if let Some(ready) = self.probes.finish(instance.index()) {
-            self.inbox.push_back(Event::Probed { instance, role: Role::Probe, good: ready });
-            self.digest();
-        }
-    }
-
-    /// What an instance says of itself: a few messages, then it is the others' turn. Anybody may send to its socket.
-    fn hear(&mut self, index: u32) {
-        let Some(Some((instance, listener))) = self.listeners.get_mut(index as usize) else {
-            return;
-        };
-        let (mut ready, mut drained) = (false, false);
-        for _ in 0..MESSAGES {
-            match listener.hear() {
-                notify::Heard::Ready => ready = true,
-                notify::Heard::Other => {}
-                notify::Heard::Nothing => {
-                    drained = true;
-                    break;
-                }
-            }
-        }
-        if !drained {
-            self.loud.add(index);
-        }
-        if ready {
-            self.inbox.push_back(Event::Told { instance: *instance, what: Told::Ready });
-            self.digest();
         }
     }
 
@@ -470,12 +441,8 @@ impl Loop {
             way: &|id, way| self.input.look(id, way),
             status_text: &|id| {
                 // What a process said of itself goes with it.
-                if self.supervisor.instance(id).pid.is_none() {
-                    return "";
-                }
-                let listener = self.listener_of.get(id.index()).copied().flatten();
-                let listener = listener.and_then(|index| self.listeners.get(index as usize));
-                listener.and_then(Option::as_ref).map_or("", |(_, listener)| listener.status())
+                let runs = self.supervisor.instance(id).pid.is_some();
+                if runs { self.ears.status(id) } else { "" }
             },
             config: &|id| match id {
                 Some(id) => print::lines(self.supervisor.service(id), &|id| {
@@ -497,8 +464,11 @@ impl Loop {
         });
     }
 
-    /// Says what output has to report.
+    /// Says what output has to report, and queues for the core who is ready by it.
     fn report_output(&mut self) {
+        while let Some(instance) = self.output.poll_found() {
+            self.inbox.push_back(Event::Told { instance, what: Told::Ready });
+        }
         while let Some(notice) = self.output.poll_notice() {
             warn!("{}", self.output.tell(notice));
         }

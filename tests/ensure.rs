@@ -1,4 +1,4 @@
-//! `lar ctl ensure`: whoever asks, and however many ask at once, there is one start, and who has the answer can connect.
+//! `lar ctl ensure`: whoever asks, and however many at once, there is one start, and who is answered can connect.
 
 #[path = "support/lar.rs"]
 mod lar;

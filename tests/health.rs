@@ -178,7 +178,8 @@ fn each_failure_of_a_start_has_its_code_and_names_its_step() {
         dir,
         "exit-policy never",
         "<defaults>\n start manual\n restart never\n start-timeout 100ms\n ready-interval 10ms\n</defaults>\n\
-         <service late>\n program sh -c 'echo not in the mood; exec sleep 1000'\n ready command test -e {dir}/never\n</service>\n\
+         <service late>\n program sh -c 'echo not in the mood; exec sleep 1000'\n \
+         ready command test -e {dir}/never\n</service>\n\
          <service before>\n program sleep 1000\n pre-start sleep 1000\n</service>\n\
          <service refused>\n program sleep 1000\n pre-start sh -c 'echo no disk; exit 9'\n</service>\n\
          <service stays>\n type forking\n program sleep 1000\n pid-file {dir}/stays.pid\n</service>\n\

@@ -4,7 +4,7 @@ use super::phrases;
 use super::program;
 use super::section::{Cursor, Values};
 use super::value::{self, Wrong};
-use crate::plan::{Health, Kind, Probe, Process, Service, Task};
+use crate::plan::{Health, Kind, Probe, Process, Service, Target, Task};
 use crate::time::Duration;
 
 /// From spawn to ready, where there is something to wait for and `start-timeout` is not said.
@@ -31,11 +31,12 @@ pub(super) fn read(v: &mut Values, service: &mut Service, process: &mut Process)
     if let Some(ready) = v.read("ready", ready) {
         service.probe_timeout = ready.timeout.unwrap_or(service.probe_timeout);
         process.ready = ready.probe;
+        process.ready = process.ready.take().map(|probe| located(probe, process));
         command(v, "ready", process.ready.as_ref(), process, service);
     }
     if let Some((health, probe)) = v.read("health", health) {
         service.health = probe.as_ref().map(|_| health);
-        process.health = probe;
+        process.health = probe.map(|probe| located(probe, process));
         command(v, "health", process.health.as_ref(), process, service);
     }
     let within = |path: String| program::within(process.directory.as_deref(), &path);
@@ -201,6 +202,10 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     if oneshot && service.health.is_some() {
         v.wrong("health", "a one-shot has no health: it does its work and exits");
     }
+    let looks = |process: &Process| matches!(process.ready, Some(Probe::Log(_)));
+    if any(&|process| looks(process) && is_unseen(process)) {
+        unseen(v, "ready");
+    }
     let told = any(&|process| matches!(process.ready, Some(Probe::Notify)));
     let pid_file = any(&|process| process.pid_file.is_some());
     if forking && !told && !pid_file {
@@ -218,7 +223,32 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     v.set(&mut service.start_abort_timeout, "start-abort-timeout", value::time);
     v.set(&mut service.stop_timeout, "stop-timeout", value::time);
     v.set(&mut service.log_activity_timeout, "log-activity-timeout", phrases::optional_duration);
+    let silent = |process: &Process| process.log_file.is_none() && is_unseen(process);
+    if service.log_activity_timeout.is_some() && service.processes.iter().any(silent) {
+        unseen(v, "log-activity-timeout");
+    }
     fds(v, service);
+}
+
+fn unseen(v: &mut Values, key: &str) {
+    v.wrong(key, "lar sees none of its output");
+    v.report.hint("`transcript stdout` writes to the same place, and lar sees it");
+}
+
+/// Whether what a process writes goes past lar.
+fn is_unseen(process: &Process) -> bool {
+    let inherited = |target: &Target| *target == Target::Inherit;
+    inherited(&process.transcript) && process.stderr.as_ref().is_none_or(inherited)
+}
+
+/// With a path that is meant as the program would understand it.
+fn located(probe: Probe, process: &Process) -> Probe {
+    let within = |path: &str| program::within(process.directory.as_deref(), path);
+    match probe {
+        Probe::File(path) => Probe::File(within(&path)),
+        Probe::Unix(path) if !path.starts_with('@') => Probe::Unix(within(&path)),
+        other => other,
+    }
 }
 
 /// Says something that is odd about the value of a key.

@@ -58,7 +58,8 @@ impl Output {
         }
         let pipe = pipe_size(self.streams.iter().flatten().count() + 2);
         let mut streams = Vec::new();
-        let slot = Slot { service, number, run, desk: u32::MAX, pipe };
+        let (desk, sought) = (u32::MAX, super::sought(process));
+        let slot = Slot { service, number, run, desk, pipe, sought };
         let desk = wiring.desk(slot, ways, &mut streams);
         let Wiring { places, shares, fresh, mut warnings, .. } = wiring;
         (self.places, self.shares) = (places, shares);
@@ -75,6 +76,7 @@ impl Output {
             stdout: wire(desk.stdout),
             stderr: wire(desk.stderr),
             ring: desk.ring,
+            read: 0,
         });
         self.make_room();
         match warnings.iter().position(|warning| matches!(warning, Warning::Pipe { .. })) {
@@ -137,7 +139,8 @@ impl Output {
                 warnings: Vec::new(),
                 colours: colours(),
             };
-            let slot = Slot { service, number, run: false, desk: instance.0, pipe: 0 };
+            let slot =
+                Slot { service, number, run: false, desk: instance.0, pipe: 0, sought: None };
             stream.framer = wiring.framer(slot, stream.place, name);
             (*places, *shares) = (wiring.places, wiring.shares);
         }
@@ -145,9 +148,10 @@ impl Output {
 
     /// Gives an instance what was made for it. What it had is kept until [`Output::take_former`].
     pub fn install(&mut self, instance: InstanceId, furniture: Furniture) {
-        let nothing = || Desk { stdout: Wire::Null, stderr: Wire::Null, ring: None };
+        let nothing = || Desk { stdout: Wire::Null, stderr: Wire::Null, ring: None, read: 0 };
         let size = self.desks.len().max(instance.index() + 1);
         self.desks.resize_with(size, nothing);
+        self.found.reserve(size - self.found.len().min(size));
         for id in furniture.streams() {
             if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::as_mut) {
                 stream.desk = instance.0;
@@ -156,6 +160,7 @@ impl Output {
         if let Some(place) = self.desks.get_mut(instance.index()) {
             let old = std::mem::replace(place, furniture.0);
             self.former.extend(old.streams().map(|id| (instance, id)));
+            place.read = old.read;
             // The latest lines stay to be read, unless there is to be another number of them.
             if let (Some(old), Some(new)) = (old.ring, &mut place.ring)
                 && old.capacity() == new.capacity()
@@ -197,7 +202,7 @@ impl Output {
     /// Leaves an instance that is no more without anything.
     pub fn clear(&mut self, instance: InstanceId) {
         if self.desks.get(instance.index()).is_some() {
-            let nothing = Desk { stdout: Wire::Null, stderr: Wire::Null, ring: None };
+            let nothing = Desk { stdout: Wire::Null, stderr: Wire::Null, ring: None, read: 0 };
             self.install(instance, Furniture(nothing));
         }
     }

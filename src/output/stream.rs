@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::notice::Notices;
 use super::place::Place;
+use super::search::Search;
 use crate::time::Instant;
 use crate::transcript::{Framer, Page, Wall};
 
@@ -32,6 +33,8 @@ pub(super) struct Stream {
     /// Kept for the next process; while it is open, the pipe never ends.
     pub(super) writer: OwnedFd,
     pub(super) framer: Framer,
+    /// For the text that says that it is ready.
+    pub(super) search: Option<Box<Search>>,
     pub(super) place: Option<u32>,
     pub(super) firm: bool,
     /// Bytes that were read and could not be passed on.

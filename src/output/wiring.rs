@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 
 use super::notice::{Notices, Warning};
 use super::place::Place;
+use super::search::Search;
 use super::stream::{HOLD, Standing, Stream};
 use super::{Desk, Output, StreamId, Wire};
 use crate::plan::{self, Format, Label, OnFull, Plan, Process, Service, Target};
@@ -58,6 +59,8 @@ pub(super) struct Slot<'a> {
     pub(super) desk: u32,
     /// The size of its pipes; 0 for the kernel's.
     pub(super) pipe: i32,
+    /// What it writes when it is ready, if that is looked for.
+    pub(super) sought: Option<&'a str>,
 }
 
 impl<'a> Slot<'a> {
@@ -108,8 +111,9 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
     let mut desks = Vec::with_capacity(ways.len());
     let mut next = ways.into_iter();
     for service in &plan.services {
-        for (number, ways) in (1..).zip(next.by_ref().take(service.processes.len())) {
-            let slot = Slot { service, number, run: false, desk: desks.len() as u32, pipe: size };
+        for ((number, process), ways) in (1..).zip(&service.processes).zip(next.by_ref()) {
+            let (desk, sought) = (desks.len() as u32, super::sought(process));
+            let slot = Slot { service, number, run: false, desk, pipe: size, sought };
             desks.push(wiring.desk(slot, ways, &mut streams));
         }
     }
@@ -130,6 +134,7 @@ pub(super) fn build(plan: &Plan, foreground: bool, now: Instant) -> (Output, Vec
         buffer: vec![0; super::BUFFER],
         page: Page::new(),
         notices: Notices::new(),
+        found: Vec::with_capacity(plan.instances()),
     };
     (output, wiring.warnings)
 }
@@ -148,17 +153,19 @@ pub(super) fn pipe_size(count: usize) -> i32 {
 
 impl Wiring {
     pub(super) fn ways(&mut self, service: &Service, process: &Process) -> Ways {
-        let stdout = self.way(service, &process.transcript);
+        let seen = service.output.ring > 0 || super::looks(service, process);
+        let stdout = self.way(service, &process.transcript, seen);
         let stderr = match (&process.stderr, stdout) {
-            (Some(target), _) => Some(self.way(service, target)),
+            (Some(target), _) => Some(self.way(service, target, seen)),
             (None, Way::Ring | Way::Place(_)) => None,
             (None, Way::Inherit | Way::Null) => Some(stdout),
         };
         Ways { stdout, stderr }
     }
 
-    fn way(&mut self, service: &Service, target: &Target) -> Way {
-        let quiet = if service.output.ring == 0 { Way::Null } else { Way::Ring };
+    /// `seen`: what is kept nowhere is read all the same.
+    fn way(&mut self, service: &Service, target: &Target, seen: bool) -> Way {
+        let quiet = if seen { Way::Ring } else { Way::Null };
         match target {
             Target::Inherit => Way::Inherit,
             Target::None => quiet,
@@ -259,7 +266,8 @@ impl Wiring {
         };
         let captured = [stdout, stderr].iter().any(|wire| matches!(wire, Wire::Stream(_)));
         let ring = slot.service.output.ring as usize;
-        Desk { stdout, stderr, ring: (captured && ring > 0).then(|| Ring::new(ring)) }
+        let ring = (captured && ring > 0).then(|| Ring::new(ring));
+        Desk { stdout, stderr, ring, read: 0 }
     }
 
     /// Where there is no pipe for one, there is none for a thousand: they are told of together.
@@ -301,6 +309,7 @@ impl Wiring {
             reader,
             writer,
             framer: self.framer(slot, place, name),
+            search: slot.sought.map(|text| Box::new(Search::new(text))),
             place,
             firm,
             rest: Vec::with_capacity(rest),

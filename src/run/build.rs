@@ -9,14 +9,16 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 
+use super::ears::{Ear, Ears};
 use super::edit::Edits;
+use super::questions::Questions;
 use super::signals::Single;
 use super::sockets::{Closed, Sockets, fds};
 use super::timers::Timers;
 use super::token::{CONTROL, Source};
 use super::{Images, Loop, ReadyList, Rest, Start};
 use super::{feed, hooks};
-use crate::check::{Probes, notify};
+use crate::check::notify;
 use crate::ctl::server::{BindError, Server};
 use crate::exit::Errno;
 use crate::input::Input;
@@ -81,9 +83,8 @@ impl Loop {
         let (output, pipes) = capture(&plan, &poll, foreground, started)?;
         let input = connect(&plan, &poll)?;
         let null = empty_input()?;
-        let ears = listen(&plan, &poll)?;
+        let ears = Ears::new(&plan, &poll)?;
         let images = paint(&plan, &given, (&output, &input), &sockets, &ears, null.as_raw_fd())?;
-        let (listeners, listener_of) = ears;
         let hooks = hooks::first(&given, &mut plan, null.as_raw_fd())?;
         let spawner = Spawner::new().map_err(|errno| StartError::Kernel("spawn stack", errno))?;
         let instances = plan.instances();
@@ -103,10 +104,8 @@ impl Loop {
             output,
             lively: ReadyList::new(input.count()),
             input,
-            probes: Probes::new(instances),
-            loud: ReadyList::new(listeners.len()),
-            listeners,
-            listener_of,
+            questions: Questions::new(instances),
+            ears,
             sockets,
             timers,
             server,
@@ -232,34 +231,11 @@ fn write_pid(path: &str) -> Option<PidFile> {
         .ok()
 }
 
-type Listeners = (Vec<Option<(InstanceId, notify::Listener)>>, Vec<Option<u32>>);
-
-/// A socket for each instance that says itself when it is ready.
-fn listen(plan: &Plan, poll: &Poll) -> Result<Listeners, StartError> {
-    let mut listeners = Vec::new();
-    let mut listener_of = Vec::with_capacity(plan.instances());
-    for (service, process) in processes(plan) {
-        if process.ready != Some(Probe::Notify) {
-            listener_of.push(None);
-            continue;
-        }
-        let user = service.setup.identity.as_ref().and_then(|identity| identity.uid);
-        let kernel =
-            |errno: nix::errno::Errno| StartError::Kernel("notify socket", Errno(errno as i32));
-        let listener = notify::Listener::new(user).map_err(kernel)?;
-        let index = listeners.len() as u32;
-        watch(poll, listener.fd().as_raw_fd(), Source::Notify(index))?;
-        listeners.push(Some((InstanceId(listener_of.len() as u32), listener)));
-        listener_of.push(Some(index));
-    }
-    Ok((listeners, listener_of))
-}
-
 /// Every instance's process, in the order of their numbers.
-fn processes(plan: &Plan) -> impl Iterator<Item = (&Service, &Process)> {
-    plan.services
-        .iter()
-        .flat_map(|service| service.processes.iter().map(move |process| (service, process)))
+pub(super) fn processes(plan: &Plan) -> impl Iterator<Item = (&Service, u32, &Process)> {
+    plan.services.iter().flat_map(|service| {
+        (1..).zip(&service.processes).map(move |(number, process)| (service, number, process))
+    })
 }
 
 /// The images of all instances.
@@ -268,30 +244,20 @@ fn paint(
     given: &Rc<Given>,
     (output, input): (&Output, &Input),
     sockets: &Sockets,
-    (listeners, listener_of): &Listeners,
+    ears: &Ears,
     null: RawFd,
 ) -> Result<Vec<Option<Images>>, StartError> {
     let mut images = Vec::with_capacity(plan.instances());
     for service in &plan.services {
         for (number, process) in (1u32..).zip(&service.processes) {
             let instance = InstanceId(images.len() as u32);
-            let address = listener(listeners, listener_of, instance);
             let (stdio, streams) = (output.stdio(instance), input.streams(instance));
             let settings = &plan.settings;
-            let (run, listener, streams) = (false, address, &streams[..]);
+            let (run, ear, streams) = (false, ears.of(instance), &streams[..]);
             let fail = |why| StartError::Instance(service.label(number).to_string(), why);
             let sockets = sockets.of(service).map_err(fail)?;
-            let sitter = Sitter {
-                settings,
-                service,
-                number,
-                run,
-                process,
-                listener,
-                stdio,
-                streams,
-                sockets,
-            };
+            let sitter =
+                Sitter { settings, service, number, run, process, ear, stdio, streams, sockets };
             let painted = image(given, &sitter, null);
             let fail = |errno| StartError::Image(service.label(number).to_string(), errno);
             images.push(Some(painted.map_err(fail)?));
@@ -308,8 +274,8 @@ pub(super) struct Sitter<'a> {
     /// Whether that is the number of a run.
     pub(super) run: bool,
     pub(super) process: &'a Process,
-    /// Where it says that it is ready, if it does.
-    pub(super) listener: Option<&'a notify::Listener>,
+    /// By what it is heard, if it is.
+    pub(super) ear: Option<&'a Ear>,
     /// Its standard output and standard error.
     pub(super) stdio: (RawFd, RawFd),
     /// What it listens on.
@@ -335,6 +301,9 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     }
     recipe.fds = fds(&sitter.sockets, &service.setup.pass_fds);
     recipe.fds.extend(streams.iter().copied().zip(first_stream(service)..));
+    if let (Some(Probe::Fd(number)), Some(fd)) = (&process.ready, sitter.ear.and_then(Ear::line)) {
+        recipe.fds.push((fd, *number));
+    }
     recipe.listens = &service.sockets;
     let main = Image::new(given, &recipe)?;
     // Who only asks has nothing to say, and nothing to accept.
@@ -380,18 +349,9 @@ fn empty_input() -> Result<OwnedFd, StartError> {
     fd::open_null().map_err(|errno| StartError::Kernel("/dev/null", errno))
 }
 
-fn listener<'a>(
-    listeners: &'a [Option<(InstanceId, notify::Listener)>],
-    listener_of: &[Option<u32>],
-    instance: InstanceId,
-) -> Option<&'a notify::Listener> {
-    let index = listener_of.get(instance.index()).copied().flatten()?;
-    listeners.get(index as usize)?.as_ref().map(|(_, listener)| listener)
-}
-
 /// The variables that lar itself sets.
 fn extra(sitter: &Sitter) -> Vec<(String, String)> {
-    let Sitter { settings, service, number, run, listener, .. } = *sitter;
+    let Sitter { settings, service, number, run, ear, process, .. } = *sitter;
     let mut extra = vec![];
     // zdaemon's program finds what zdaemon was given, and no more.
     let zdaemon = settings.runner.is_some();
@@ -411,8 +371,11 @@ fn extra(sitter: &Sitter) -> Vec<(String, String)> {
     if !streams.is_empty() {
         extra.push(("LAR_STREAMS".into(), streams.join(" ")));
     }
-    if let Some(Ok(address)) = listener.map(notify::Listener::address) {
+    if let Some(Ok(address)) = ear.and_then(Ear::notify).map(notify::Listener::address) {
         extra.push(("NOTIFY_SOCKET".into(), address));
+    }
+    if let (Some(Probe::Notify), Some(health)) = (&process.health, &service.health) {
+        extra.push(("WATCHDOG_USEC".into(), health.every.as_micros().to_string()));
     }
     extra
 }

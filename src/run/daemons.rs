@@ -60,13 +60,11 @@ pub(super) struct Mark {
 impl Loop {
     /// Whoever was the main process is none of the next one's: its PID file goes before the start.
     pub(super) fn forget_daemon(&mut self, instance: InstanceId) {
+        self.name_daemon(instance, None);
         let process = self.supervisor.process(instance);
         let Some(path) = process.and_then(|process| process.pid_file.as_deref()) else { return };
         if !self.forks(instance) {
             return;
-        }
-        if let Some(Some(images)) = self.images.get_mut(instance.index()) {
-            images.main_pid = None;
         }
         let label = self.supervisor.label(instance);
         if let Ok(PidFile::Pid(pid)) = pidfile::read(path, self.user_of(instance)) {
@@ -80,6 +78,13 @@ impl Loop {
         }
         if let Err(errno) = pidfile::remove(path) {
             warn!("{label}: {path} can't be removed: {errno}; what it names may be an old daemon");
+        }
+    }
+
+    /// What an instance says its main process is, from now on.
+    pub(super) fn name_daemon(&mut self, instance: InstanceId, pid: Option<Pid>) {
+        if let Some(Some(images)) = self.images.get_mut(instance.index()) {
+            images.main_pid = pid;
         }
     }
 
@@ -216,10 +221,7 @@ impl Loop {
                 size: about.len(),
                 modified: (about.mtime(), about.mtime_nsec()),
             }),
-            None => Mark {
-                size: self.output.ring(instance).map_or(0, |ring| ring.end()),
-                ..Mark::default()
-            },
+            None => Mark { size: self.output.activity(instance), ..Mark::default() },
         }
     }
 }

@@ -13,13 +13,13 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::build::{Sitter, image};
+use super::ears::Hearing;
 use super::token::Source;
 use super::{Images, Loop};
-use crate::check::notify;
 use crate::ctl::server::Departure;
 use crate::input;
-use crate::output::{Furniture, StreamId};
-use crate::plan::{InstanceId, Probe, Process, Service, ServiceId, Standing, Timer, When};
+use crate::output::{self, Furniture, StreamId};
+use crate::plan::{InstanceId, Process, Service, ServiceId, Standing, Timer, When};
 use crate::supervisor::Ticket;
 use crate::supervisor::edit::{Fate, Revision, Which};
 use crate::supervisor::journal::News;
@@ -32,7 +32,7 @@ pub(super) struct Kit {
     images: Images,
     /// `None`: it keeps what it has.
     furniture: Option<Furniture>,
-    ear: Ear,
+    ear: Hearing,
     /// `None`: it keeps what it has.
     input: Option<input::Kit>,
 }
@@ -71,15 +71,6 @@ pub(super) struct Wanted<'a> {
     pub(super) process: &'a Process,
     /// For whom, if for somebody who is there already.
     pub(super) instance: Option<InstanceId>,
-}
-
-/// How it says that it is ready.
-#[derive(Clone, Copy)]
-enum Ear {
-    /// As before.
-    Same,
-    /// To this listener, or to none.
-    Now(Option<u32>),
 }
 
 impl Loop {
@@ -221,16 +212,11 @@ impl Loop {
             (None, Some(id)) => self.output.stdio(id),
             (None, None) => (1, 2),
         };
-        let index = match ear {
-            Ear::Now(index) => index,
-            Ear::Same => instance.and_then(|id| *self.listener_of.get(id.index())?),
-        };
-        let listener = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
-        let listener = listener.map(|(_, listener)| listener);
+        let hears = self.ears.chosen(ear, instance);
         let settings = self.supervisor.settings();
         let streams = &streams[..];
         let sitter =
-            Sitter { settings, service, number, run, process, listener, stdio, streams, sockets };
+            Sitter { settings, service, number, run, process, ear: hears, stdio, streams, sockets };
         match image(&self.given, &sitter, self.null.as_raw_fd()) {
             Ok(images) => {
                 let service = service.name.clone();
@@ -251,6 +237,8 @@ impl Loop {
         let user = |service: &Service| service.setup.identity.as_ref().and_then(|it| it.uid);
         let same = |before: &Process| {
             (&before.transcript, &before.stderr) == (&process.transcript, &process.stderr)
+                && output::sought(before) == output::sought(process)
+                && output::looks(old, before) == output::looks(service, process)
         };
         old.output.ring == service.output.ring
             && user(old) == user(service)
@@ -294,47 +282,12 @@ impl Loop {
         }
     }
 
-    /// Where an instance is to say that it is ready.
-    fn ear(
-        &mut self,
-        service: &Service,
-        process: &Process,
-        instance: Option<InstanceId>,
-    ) -> Result<Ear, String> {
-        if process.ready != Some(Probe::Notify) {
-            return Ok(Ear::Now(None));
-        }
-        let user = service.setup.identity.as_ref().and_then(|identity| identity.uid);
-        let index = instance.and_then(|id| *self.listener_of.get(id.index())?);
-        let old = index.and_then(|index| self.listeners.get(index as usize)?.as_ref());
-        if old.is_some_and(|(_, listener)| listener.hears(user)) {
-            return Ok(Ear::Same);
-        }
-        let listener = notify::Listener::new(user)
-            .map_err(|errno| format!("no notify socket: {}", errno.desc()))?;
-        let free = self.listeners.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.listeners.len());
-        let (fd, token) = (listener.fd().as_raw_fd(), Source::Notify(index as u32).token());
-        let registry = self.poll.registry();
-        registry
-            .register(&mut SourceFd(&fd), token, Interest::READABLE)
-            .map_err(|error| format!("its notify socket can't be watched: {error}"))?;
-        // Nobody's until the core has named the instance.
-        let entry = Some((InstanceId(u32::MAX), listener));
-        match self.listeners.get_mut(index) {
-            Some(place) => *place = entry,
-            None => self.listeners.push(entry),
-        }
-        self.loud.grow(self.listeners.len());
-        Ok(Ear::Now(Some(index as u32)))
-    }
-
     /// There is a new instance.
     pub(super) fn created(&mut self, instance: InstanceId) {
         let size = (instance.index() + 1).max(self.images.len());
         self.images.resize_with(size, || None);
-        self.listener_of.resize(size, None);
-        self.probes.grow(size);
+        self.ears.grow(size);
+        self.questions.grow(size);
         self.journal.enlist(&self.supervisor, instance);
         self.lingering.reserve(size - self.lingering.len().min(size));
         self.inbox.reserve(size * 2 + 64);
@@ -383,14 +336,7 @@ impl Loop {
                 self.output.dress(instance, service, viewed.number, now, wall);
             }
         }
-        if let (Ear::Now(index), Some(place)) = (ear, self.listener_of.get_mut(instance.index())) {
-            let old = std::mem::replace(place, index);
-            if let Some(Some((whose, _))) = index.and_then(|at| self.listeners.get_mut(at as usize))
-            {
-                *whose = instance;
-            }
-            self.close_ear(Ear::Now(old));
-        }
+        self.take_ear(instance, ear);
     }
 
     /// An instance is no more.
@@ -403,11 +349,10 @@ impl Loop {
         }
         self.edits.former = true;
         self.let_go_of_former(instance);
-        self.probes.cancel(instance.index());
+        self.questions.forget(instance);
         self.launch.forget(instance);
         self.lingering.retain(|&(_, whose)| whose != instance);
-        let index = self.listener_of.get_mut(instance.index()).and_then(Option::take);
-        self.close_ear(Ear::Now(index));
+        self.take_ear(instance, Hearing::Now(None));
         if let Some(place) = self.images.get_mut(instance.index()) {
             *place = None;
         }
@@ -433,15 +378,6 @@ impl Loop {
             let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
         }
         self.output.release(stream);
-    }
-
-    fn close_ear(&mut self, ear: Ear) {
-        let Ear::Now(Some(index)) = ear else { return };
-        let place = self.listeners.get_mut(index as usize);
-        if let Some((_, listener)) = place.and_then(Option::take) {
-            let fd = listener.fd().as_raw_fd();
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        }
     }
 
     fn take_away(&mut self, furniture: Option<Furniture>) {

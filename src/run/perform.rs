@@ -2,10 +2,8 @@
 
 use log::{info, warn};
 
-use super::token::Source;
 use super::voice::Note;
-use super::{Images, Interest, Loop, SourceFd};
-use crate::check::Answer;
+use super::{Images, Loop};
 use crate::exit::{Errno, ExitStatus, Stage};
 use crate::plan::InstanceId;
 use crate::signal::Signal;
@@ -13,7 +11,6 @@ use crate::supervisor::journal::News;
 use crate::supervisor::{Action, Cause, Change, Event, Outcome, Phase, Role, SignalTarget};
 use crate::sys::spawn::Image;
 use crate::sys::{clock, reap};
-use std::os::fd::AsRawFd;
 
 /// No such process: it has ended, and its exit is on the way.
 const ESRCH: Errno = Errno(3);
@@ -29,8 +26,8 @@ impl Loop {
                 self.inbox.push_back(event);
             }
             Action::Signal { instance, target, signal } => self.signal(instance, target, signal),
-            Action::Probe { instance, .. } => self.begin_probe(instance),
-            Action::CancelProbe { instance, .. } => self.probes.cancel(instance.index()),
+            Action::Probe { instance, role } => self.ask(instance, role),
+            Action::CancelProbe { instance, role } => self.cancel_probe(instance, role),
             Action::Find { instance, anyhow } => self.find_daemon(instance, anyhow),
             Action::Look { instance } => self.look_at_log(instance),
             Action::Changed(change) => self.tell(&change),
@@ -55,11 +52,7 @@ impl Loop {
             self.output.before_spawn(instance);
             self.forget_daemon(instance);
             self.mark_log(instance);
-            let listener = self.listener_of.get(instance.index()).copied().flatten();
-            let listener = listener.and_then(|index| self.listeners.get_mut(index as usize));
-            if let Some(Some((_, listener))) = listener {
-                listener.reset();
-            }
+            self.ears.reset(instance);
         }
         let asked = self.supervisor.instance(instance).pid.filter(|_| role != Role::Main);
         let ended = self.supervisor.exit_of_attempt(instance).filter(|_| role == Role::PostStop);
@@ -139,26 +132,6 @@ impl Loop {
                 warn!("{label}: {signal} could not be sent: {errno}; its deadline still holds");
             }
         }
-    }
-
-    /// Asks a readiness question that lar can ask by itself.
-    fn begin_probe(&mut self, instance: InstanceId) {
-        let process = self.supervisor.process(instance);
-        let Some(probe) = process.and_then(|process| process.ready.as_ref()) else { return };
-        let ready = match self.probes.begin(instance.index(), probe) {
-            Answer::Now(ready) => ready,
-            Answer::Later(fd) => {
-                let token = Source::Probe(instance.0).token();
-                let mut source = SourceFd(&fd.as_raw_fd());
-                // The kernel forgets the registration when the connection is closed.
-                if self.poll.registry().register(&mut source, token, Interest::WRITABLE).is_ok() {
-                    return;
-                }
-                self.probes.cancel(instance.index());
-                false
-            }
-        };
-        self.inbox.push_back(Event::Probed { instance, role: Role::Probe, good: ready });
     }
 
     /// The one place where the lives of services are logged and noted.

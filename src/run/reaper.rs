@@ -27,6 +27,7 @@ impl Loop {
     }
 
     fn reap_one(&mut self, pid: Pid) {
+        self.look_for_heir(pid);
         let owner = self.supervisor.owner(pid);
         let hook = owner.is_none() && self.hooks.owns(pid);
         let status = reap::status_of(pid);

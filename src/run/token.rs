@@ -17,7 +17,9 @@ pub enum Source {
     Output(u32),
     /// A connection that asks whether an instance is ready; the instance's number.
     Probe(u32),
-    /// The socket on which an instance says so itself; the listener's number.
+    /// A connection that asks whether an instance is healthy; the instance's number.
+    Health(u32),
+    /// Where an instance says something of itself; the ear's number.
     Notify(u32),
     /// lar's end of what a service is sent through; the channel's number.
     Channel(u32),
@@ -31,7 +33,7 @@ pub enum Source {
 pub const CONTROL: Token = Token(0);
 
 /// Kinds are the residues modulo this; the quotient, past the control server's, is the index.
-const KINDS: usize = 7;
+const KINDS: usize = 8;
 
 impl Source {
     /// As a number for mio. `Control` stands for the server's first.
@@ -45,6 +47,7 @@ impl Source {
             Source::Channel(index) => (4, index),
             Source::Demand(index) => (5, index),
             Source::Clock => (6, 0),
+            Source::Health(index) => (7, index),
         };
         Token(server::TOKENS + index as usize * KINDS + kind)
     }
@@ -60,6 +63,7 @@ impl Source {
             4 => Source::Channel(index),
             5 => Source::Demand(index),
             6 => Source::Clock,
+            7 => Source::Health(index),
             _ => Source::Signals,
         }
     }
@@ -72,8 +76,14 @@ mod tests {
     #[test]
     fn every_source_is_found_again_by_its_token() {
         for index in [0, 1, 2, 31, 32, 33, 10_000, u32::MAX / 8] {
-            let own =
-                [Source::Output, Source::Probe, Source::Notify, Source::Channel, Source::Demand];
+            let own = [
+                Source::Output,
+                Source::Probe,
+                Source::Health,
+                Source::Notify,
+                Source::Channel,
+                Source::Demand,
+            ];
             let sources = own.into_iter().map(|kind| kind(index));
             for source in sources.chain([Source::Signals, Source::Control, Source::Clock]) {
                 assert_eq!(Source::of(source.token()), source);

@@ -11,6 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::ffi::c_int;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::exit::Errno;
 use crate::sys::{checked, errno_of, uninterrupted};
@@ -222,6 +223,14 @@ pub struct FileLimit {
     pub soft: u64,
     /// How far it may be raised.
     pub hard: u64,
+}
+
+/// The highest number of an fd that leaves so many more to be had (an eighth of the limit, if that is less): whoever
+/// takes one after the other may not take lar's last.
+pub fn highest_but(spare: u64) -> RawFd {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return RawFd::MAX };
+    let taken = spare.min(limit / 8) + 1;
+    RawFd::try_from(limit.saturating_sub(taken)).unwrap_or(RawFd::MAX)
 }
 
 /// Raises our own limit of open files as far as allowed. What it was before, if it changed:

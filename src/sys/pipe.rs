@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown, pipe2, read};
+
+use crate::sys::fd;
 
 /// How many fds are left to everything but captured output: twice what the control socket's clients may need.
 const SPARE_FDS: u64 = 64;
@@ -26,10 +27,8 @@ pub fn make() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// it runs, need some. EMFILE near the limit of open files.
 pub fn make_to_capture() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = make()?;
-    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let reserved = SPARE_FDS.min(limit / 8);
-    let highest = u64::try_from(reader.as_raw_fd().max(writer.as_raw_fd())).unwrap_or(0);
-    if highest + reserved >= limit { Err(Errno::EMFILE) } else { Ok((reader, writer)) }
+    let highest = reader.as_raw_fd().max(writer.as_raw_fd());
+    if highest > fd::highest_but(SPARE_FDS) { Err(Errno::EMFILE) } else { Ok((reader, writer)) }
 }
 
 /// Makes room for `size` bytes in a pipe. Refused (EPERM) above /proc/sys/fs/pipe-max-size or when

@@ -212,7 +212,8 @@ commands! {
         "until it is in this state; `up`, `down` and `ready` are understood, too"
     Ping "ping" "" Nothing View NONE; "whether a manager answers"
     Version "version" "" Nothing View NONE; "which manager this is"
-    Health "health" "[NAME…]" Names View NONE; "one line, and exit code 0 or 1: whether these, or all that is wanted up, are up and healthy"
+    Health "health" "[NAME…]" Names View NONE;
+        "exit code 0 if all that is wanted up (or is named) is up and healthy; one line about it"
     LogLevel "loglevel" "[LEVEL]" Level View NONE; "show or set what the event log says"
     Shutdown "shutdown" "" Nothing Admin &[Flag::NoWait]; "stop everything in order, and end"
 }
