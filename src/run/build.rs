@@ -320,7 +320,14 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
         aides.push((role, Image::new(given, &recipe)?));
     }
     let mark = super::daemons::Mark::default();
-    Ok(Images { main, aides, main_pid: None, mark, _listeners: sitter.sockets.clone() })
+    Ok(Images {
+        main,
+        aides,
+        main_pid: None,
+        mark,
+        log_from: 0,
+        _listeners: sitter.sockets.clone(),
+    })
 }
 
 /// What tells the command for afterwards how the program has ended.

@@ -200,7 +200,10 @@ impl Supervisor {
             }
         };
         if self.roster.slots[id.index()].aides.get(role).is_some() {
-            self.kill_aide(id, role);
+            match role {
+                Role::Stop => self.end_stop_command(id),
+                _ => self.kill_aide(id, role),
+            }
             let until = now + super::CLEARING_MAX;
             self.change(id, |slot| slot.state = State::Clearing { rest: killed, until, then });
             return self.rearm(id);

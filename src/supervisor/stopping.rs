@@ -67,7 +67,7 @@ impl Supervisor {
                 return self.run_stop_command(now, id);
             }
             How::CommandDue => {}
-            How::CommandRuns => self.kill_aide(id, Role::Stop),
+            How::CommandRuns => self.end_stop_command(id),
             How::Ladder | How::Abort => {}
         }
         let instead = self.ending.signal().filter(|_| rung == 0);

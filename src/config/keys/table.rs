@@ -113,7 +113,7 @@ keys! {
         "log-activity-timeout" "TIME|none" ["none"] "7s" Live
             : "while it is not ready: a silence this long is a start timeout";
         "log-file" "PATH" ["its transcript"] "/web.log" Restart
-            : "the file whose growth log-activity-timeout looks at";
+            : "the log it writes itself: log-activity-timeout watches it, a failed start shows what is new";
     }
     Service / "health" {
         "health" "[every TIME] [timeout TIME] [failures N] KIND… as of `ready`, but log and fd; or none" ["none"]
