@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod ctl;
+pub mod daemon;
 pub mod dumb_init;
 pub mod editor;
 mod getopt;
@@ -12,6 +13,7 @@ pub mod run;
 pub mod single;
 mod source;
 pub mod tini;
+pub mod with_lock;
 pub mod zdaemon;
 
 use std::ffi::{OsStr, OsString};
@@ -31,9 +33,12 @@ usage:
                                      the same for a Procfile and its .env
   lar config --from-procfile [FILE]  print that as a file for -C
   lar ctl [VERB [NAME...]]           look at and steer a running manager
+  lar daemon VERB NAME               start, stop, find a daemon without a manager: see `lar daemon --help`
+  lar with-lock [--shared] [--no-wait] FILE -- COMMAND [ARGS]
+                                     run a command while nobody else holds the lock on FILE
   lar check FILE                     look for errors in a file
   lar zdaemon|tini|dumb-init ...     stand in for that program; so does a link to lar that is called so
-  lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl
+  lar help [TOPIC]                   topics: config, config KEY, exit-codes, options, ctl, daemon, with-lock
 
 Without arguments, the file is /etc/lar.conf.
 `lar help options` lists the options of the first form.
@@ -90,6 +95,8 @@ pub fn main() -> u8 {
         {
             print(USAGE)
         }
+        Some("daemon") => daemon::main(args.split_off(1)),
+        Some("with-lock") => with_lock::main(args.split_off(1)),
         Some("run") => run::main(args.split_off(1)),
         Some("config") => run::config(args.split_off(1)),
         Some(verb @ ("ctl" | "check" | "help")) => {
@@ -108,7 +115,8 @@ pub fn main() -> u8 {
 
 /// What somebody probably meant who wrote a word that is none of ours.
 fn hint(word: &str) -> String {
-    const WORDS: [&str; 6] = ["run", "ctl", "check", "config", "help", "version"];
+    const WORDS: [&str; 8] =
+        ["run", "ctl", "check", "config", "daemon", "with-lock", "help", "version"];
     if crate::ctl::protocol::command::Command::find(word).is_some() {
         return format!("unknown command '{word}'; to ask a running manager: lar ctl {word}");
     }

@@ -42,7 +42,10 @@ fn every_kind_of_the_table_happens_and_has_its_fields() {
                   %include {dir}/conf\n";
     let mut lar = Lar::run_in(dir, "  exit-policy never", config, |_| {});
     let rest = to_the_end(&lar);
-    lar.wait("web=running asked=running flappy=failed slow=backoff waits=waiting job=exited extra=running sick=unhealthy");
+    lar.wait(
+        "web=running asked=running flappy=failed slow=backoff waits=waiting job=exited \
+         extra=running sick=unhealthy",
+    );
     lar.ask("scale web 3").expect(0);
     lar.ask("scale web 2").expect(0);
     lar.ask("restart web@1").expect(0);

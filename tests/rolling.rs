@@ -4,6 +4,7 @@
 mod lar;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 
 use lar::Lar;
 use nix::sys::signal::Signal;
@@ -250,7 +251,19 @@ fn a_program_that_says_itself_that_it_is_ready_has_a_socket_of_its_own() {
     sockets.dedup();
     assert_eq!(sockets.len(), 4, "each process had its own: {sockets:?}");
     lar.wait("web=running");
-    let fds = || fs::read_dir(format!("/proc/{}/fd", lar.pid())).unwrap().count();
+    let mut kept = lar.connect();
+    let mut replies = BufReader::new(kept.try_clone().unwrap());
+    let mut fds = || {
+        // Once two more turns are over, lar has noticed that the clients before have gone.
+        for _ in 0..2 {
+            kept.write_all(b"lar1 ping\n").unwrap();
+            let mut reply = String::new();
+            while !reply.ends_with("ok\n") {
+                assert_ne!(replies.read_line(&mut reply).unwrap(), 0, "{reply}");
+            }
+        }
+        fs::read_dir(format!("/proc/{}/fd", lar.pid())).unwrap().count()
+    };
     let before = fds();
     for _ in 0..5 {
         lar.ask("restart --rolling web").expect(0);

@@ -10,7 +10,7 @@ use crate::exit::Code;
 use crate::nearest;
 
 /// The pages there are.
-const TOPICS: [&str; 4] = ["config", "exit-codes", "options", "ctl"];
+const TOPICS: [&str; 6] = ["config", "exit-codes", "options", "ctl", "daemon", "with-lock"];
 
 /// `lar help [TOPIC [KEY]]`.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -18,6 +18,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] | ["run" | "check"] => print(super::USAGE),
+        ["daemon"] => print(super::daemon::USAGE),
+        ["with-lock"] => print(super::with_lock::USAGE),
         ["config"] => config(None),
         ["config", key] => config(Some(key)),
         ["exit-codes"] => exit_codes(),

@@ -17,7 +17,7 @@ use crate::sys::{boot, daemon, fd};
 use crate::time::Duration;
 
 /// The file that is read when none is named.
-const FILE: &str = "/etc/lar.conf";
+pub(super) const FILE: &str = "/etc/lar.conf";
 
 /// How long an orderly end may take as PID 1 of a container, if nobody says: runtimes send KILL after 10 s, and
 /// lar wants to have ended by itself before that.

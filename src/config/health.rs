@@ -212,7 +212,11 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
         v.wrong("type", "nothing says which process the daemon is that it leaves behind");
         v.report.hint("`pid-file PATH`, which it writes; or `ready notify`, if it sends MAINPID=");
     } else if pid_file && !forking {
-        warn(v, "pid-file", "nothing reads it: without `type forking` the program is lar's child");
+        warn(
+            v,
+            "pid-file",
+            "only `lar daemon` has a use for it: a manager knows the pid of its child",
+        );
     }
     let prepared = any(&|process| process.task(Task::PreStart).is_some());
     v.set(&mut service.ready_interval, "ready-interval", positive);

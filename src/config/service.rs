@@ -382,7 +382,10 @@ fn check_rolling(v: &mut Values, service: &Service) {
             false => "without `ready` nobody knows when the new process can take over",
         };
         v.wrong("rolling", message);
-        v.report.hint("`ready notify`, `ready fd N`, or `ready command …`, which is told by LAR_PID whom to ask");
+        v.report.hint(
+            "`ready notify`, `ready fd N`, `ready log TEXT`, or `ready command …`, which is told by LAR_PID whom to \
+             ask",
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use crate::plan::{InstanceId, Kind, Probe, Standing, Task};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Outcome, Role, SignalTarget, Ticket};
-use crate::supervisor::state::{Asking, Command, Rest, State};
+use crate::supervisor::state::{Asking, How, Rest, State};
 use crate::time::{Duration, Instant};
 
 /// How long a command may take that an operator has asked for, if its service has no start-timeout.
@@ -147,10 +147,13 @@ impl Supervisor {
     fn expects(&self, id: InstanceId, role: Role) -> bool {
         let slot = &self.roster.slots[id.index()];
         match role {
-            Role::Probe | Role::Health => self.asked(id, role),
+            Role::Probe | Role::Health => {
+                let command = matches!(self.question(id, role), Some(Probe::Command(_)));
+                command && self.asked(id, role)
+            }
             Role::Stop => matches!(
                 slot.state,
-                State::Stopping { command: Command::Runs, .. }
+                State::Stopping { how: How::CommandRuns, .. }
                     | State::Clearing { rest: Rest::Command, .. }
             ),
             Role::PostStop => {
@@ -167,14 +170,15 @@ impl Supervisor {
     pub(super) fn aide_spawned(&mut self, id: InstanceId, role: Role, pid: Pid) {
         let expected = self.expects(id, role);
         let slot = &mut self.roster.slots[id.index()];
-        let first = slot.aides.get(role).is_none();
-        if first {
+        if expected && slot.aides.get(role).is_none() {
             slot.aides.set(role, Some(pid));
             self.pids.insert(pid, (id, role));
-        }
-        // What was not needed any more before its process was there; or one process too many, which
-        // is not taken on and will be reaped as an orphan.
-        if !expected || !first {
+            if self.ending.killing() {
+                self.kill_aide(id, role);
+            }
+        } else {
+            // What was not needed any more before its process was there; or one process too many. It
+            // is not taken on and will be reaped as an orphan.
             let target = SignalTarget::Group(pid);
             self.push(Action::Signal { instance: id, target, signal: Signal::KILL });
         }
@@ -215,8 +219,9 @@ impl Supervisor {
             Role::Probe | Role::Health => self.probed(now, id, role, outcome.good()),
             Role::Stop => self.stop_command_done(now, id, outcome),
             Role::PostStop => {
-                if let State::Clearing { rest: Rest::PostStop, then, .. } =
-                    self.roster.slots[id.index()].state
+                if let State::Clearing {
+                    rest: Rest::PostStop | Rest::PostStopKilled, then, ..
+                } = self.roster.slots[id.index()].state
                 {
                     self.go_on(now, id, then, self.roster.slots[id.index()].cause);
                 }
@@ -233,10 +238,12 @@ impl Supervisor {
         }
         match self.roster.slots[id.index()].state {
             // It has done what it could: the main process has the rest of the time.
-            State::Stopping { command: Command::Runs, .. } if !outcome.good() => {
+            State::Stopping { how: How::CommandRuns, .. } if !outcome.good() => {
                 self.climb(now, id);
             }
-            State::Clearing { rest: rest @ Rest::Command, then, .. } => {
+            State::Clearing {
+                rest: rest @ (Rest::Command | Rest::CommandKilled), then, ..
+            } => {
                 self.wind_up(now, id, Some(rest), then, self.roster.slots[id.index()].cause);
             }
             _ => {}
@@ -255,7 +262,9 @@ impl Supervisor {
     /// An operator wants one of its commands run. Those that come while one runs share the next one.
     pub(super) fn send_on_errand(&mut self, now: Instant, id: InstanceId, role: Role) {
         let ticket = self.roster.slots[id.index()].ticket;
-        let running = matches!(self.roster.slots[id.index()].state, State::Running { .. });
+        // Another definition may have come since it was asked for.
+        let running = role.task().is_some_and(|task| self.has_task(id, task))
+            && matches!(self.roster.slots[id.index()].state, State::Running { .. });
         let busy = self.roster.slots[id.index()].aides.get(role).is_some();
         let patience = self.service_of(id).start_timeout.unwrap_or(ERRAND);
         let errands = &mut self.roster.slots[id.index()].errands;

@@ -5,7 +5,7 @@ use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{InstanceId, KillMode, Kind, Standing, Task};
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Cause, Parting, Role};
-use crate::supervisor::state::{Command, Reason, Rest, State, Then};
+use crate::supervisor::state::{How, Reason, Rest, State, Then};
 use crate::time::{Duration, Instant};
 
 impl Supervisor {
@@ -27,7 +27,10 @@ impl Supervisor {
                 return self.seek(now, id, Cause::Forked);
             }
             State::Starting { .. } | State::Running { .. } if wanted_up && exchanged => {
-                return self.seek(now, id, Cause::Forked); // its restart command exchanges it
+                // Its restart command exchanges it.
+                self.cancel(id, Role::Probe);
+                self.cancel(id, Role::Health);
+                return self.seek(now, id, Cause::Forked);
             }
             State::Forking { spawned, .. }
             | State::Starting { spawned, .. }
@@ -132,7 +135,7 @@ impl Supervisor {
             _ => self.enter(now, id, state, cause),
         }
         match rest {
-            Rest::Group | Rest::Command => {}
+            Rest::Group | Rest::Command | Rest::CommandKilled | Rest::PostStopKilled => {}
             Rest::Strays => self.push(Action::Find { instance: id, anyhow: true }),
             Rest::PostStop => self.push(Action::Spawn { instance: id, role: Role::PostStop }),
         }
@@ -146,18 +149,23 @@ impl Supervisor {
         done: Option<Rest>,
     ) -> Option<(Rest, Instant)> {
         let slot = &self.roster.slots[id.index()];
+        if slot.left {
+            return None; // nothing of it is lar's business any more
+        }
         let service = self.service_of(id);
         let calm = !self.ending.killing();
         let open = |rest: Rest| done.is_none_or(|done| done < rest);
         let command = slot.aides.get(Role::Stop).is_some();
         if open(Rest::Command) && command && calm {
             let until = match slot.state {
-                State::Stopping { command: Command::Runs, until, .. } => until,
+                State::Stopping { how: How::CommandRuns, until, .. } => until,
                 _ => None,
             };
             return Some((Rest::Command, until.unwrap_or(now + service.stop_timeout)));
         }
-        let forks = service.kind == Kind::Forking && service.kill_mode != KillMode::Process;
+        // Of a daemon that is still looked for, the main process itself is not known.
+        let forks = service.kind == Kind::Forking && service.kill_mode != KillMode::Process
+            || matches!(slot.state, State::Seeking { .. });
         if open(Rest::Strays) && forks && slot.attempt.launched && slot.standing != Standing::Run {
             return Some((Rest::Strays, now + super::CLEARING_MAX));
         }
@@ -170,10 +178,22 @@ impl Supervisor {
 
     /// What was to be seen to has had its time.
     pub(super) fn clearing_due(&mut self, now: Instant, id: InstanceId, rest: Rest, then: Then) {
-        match rest {
-            Rest::Group | Rest::Strays => {}
-            Rest::Command => self.end_stop_command(id),
-            Rest::PostStop => self.kill_aide(id, Role::PostStop),
+        let (role, killed) = match rest {
+            Rest::Command => (Role::Stop, Rest::CommandKilled),
+            Rest::PostStop => (Role::PostStop, Rest::PostStopKilled),
+            Rest::Group | Rest::Strays | Rest::CommandKilled | Rest::PostStopKilled => {
+                let cause = self.roster.slots[id.index()].cause;
+                return self.wind_up(now, id, Some(rest), then, cause);
+            }
+        };
+        if self.roster.slots[id.index()].aides.get(role).is_some() {
+            match role {
+                Role::Stop => self.end_stop_command(id),
+                _ => self.kill_aide(id, role),
+            }
+            let until = now + super::CLEARING_MAX;
+            self.change(id, |slot| slot.state = State::Clearing { rest: killed, until, then });
+            return self.rearm(id);
         }
         self.wind_up(now, id, Some(rest), then, self.roster.slots[id.index()].cause);
     }
@@ -205,8 +225,8 @@ impl Supervisor {
     /// Ends what a daemon has left behind.
     pub(super) fn end_stray(&mut self, now: Instant, id: InstanceId, pid: Pid, then: Then) {
         let reason = Reason::Stray(then);
-        let (until, command) = (Some(now), Command::None);
-        let state = State::Stopping { pid, spawned: now, rung: 0, until, reason, command };
+        let (until, how) = (Some(now), How::Abort);
+        let state = State::Stopping { pid, spawned: now, rung: 0, until, reason, how };
         self.change(id, |slot| slot.state = state);
         match self.ending.killing() {
             true => self.kill_at_end(now, id),

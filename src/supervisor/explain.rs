@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::Supervisor;
 use super::event::{Cause, Phase, Role};
-use super::state::{Check, Command, Rest, State};
+use super::state::{Check, How, Rest, State};
 use crate::plan::{GiveUp, InstanceId, Kind, Restart};
 use crate::time::{Human, Instant};
 
@@ -35,7 +35,7 @@ impl Supervisor {
             State::Running { check, .. } => {
                 slot.errands.now.is_some() || check.failures > 0 && !check.sick
             }
-            State::Stopping { command, .. } => command == Command::Runs,
+            State::Stopping { how, .. } => how == How::CommandRuns,
             State::Clearing { .. } => true,
             State::Stopped
             | State::Armed
@@ -171,9 +171,9 @@ impl fmt::Display for Doing<'_> {
             State::Stopping { .. } => f.write_str("stop-command runs"),
             State::Clearing { rest, .. } => f.write_str(match rest {
                 Rest::Group => "the rest of its process group is ending",
-                Rest::Command => "stop-command runs",
+                Rest::Command | Rest::CommandKilled => "stop-command runs",
                 Rest::Strays => "what it left behind is looked for",
-                Rest::PostStop => "post-stop runs",
+                Rest::PostStop | Rest::PostStopKilled => "post-stop runs",
             }),
             State::Stopped
             | State::Armed

@@ -55,7 +55,9 @@ impl Supervisor {
     }
 
     fn ask_health(&mut self, now: Instant, id: InstanceId) {
-        let timeout = self.health_of(id).unwrap_or_default().timeout;
+        let Some(Health { timeout, .. }) = self.health_of(id) else {
+            return self.stop_checking(now, id);
+        };
         let begun = self.begin_asking(id, Role::Health);
         if let State::Running { check, .. } = &mut self.roster.slots[id.index()].state {
             // The last question's process is killed, and not reaped yet: it is asked a little later.
@@ -67,7 +69,9 @@ impl Supervisor {
 
     /// An answer about its health.
     pub(super) fn checked(&mut self, now: Instant, id: InstanceId, good: bool) {
-        let most = self.health_of(id).unwrap_or_default().failures;
+        let Some(Health { failures: most, .. }) = self.health_of(id) else {
+            return self.stop_checking(now, id);
+        };
         let slot = &mut self.roster.slots[id.index()];
         let State::Running { check, .. } = &mut slot.state else { return };
         check.asking = Asking::Due(now + check.every);
@@ -91,6 +95,19 @@ impl Supervisor {
         }
     }
 
+    /// Another definition has come, by which nobody asks.
+    fn stop_checking(&mut self, now: Instant, id: InstanceId) {
+        let mut state = self.roster.slots[id.index()].state;
+        let State::Running { check, .. } = &mut state else { return };
+        let sick = check.sick;
+        *check = Check::NONE;
+        if sick {
+            return self.enter(now, id, state, Cause::Healthy);
+        }
+        self.roster.slots[id.index()].state = state;
+        self.rearm(id);
+    }
+
     /// What it says of its health by itself.
     pub(super) fn said(&mut self, now: Instant, id: InstanceId, what: Told) {
         match what {
@@ -103,6 +120,8 @@ impl Supervisor {
         let State::Running { check, .. } = &mut self.roster.slots[id.index()].state else {
             return; // before it is up, and on its way down, nobody asks
         };
+        // Nor of one that is left running, or has said that it ends.
+        let beats = beats && check.asking != Asking::Listening;
         match what {
             Told::Stopping => {
                 check.asking = Asking::Listening;

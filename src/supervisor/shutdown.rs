@@ -7,7 +7,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::deadlines::Owner;
 use crate::supervisor::event::{Action, Cause, Role, Verb};
 use crate::supervisor::roster::{Renewal, Slot};
-use crate::supervisor::state::{Again, Check, Command, Reason, State, Then};
+use crate::supervisor::state::{Again, Check, How, Reason, State, Then};
 use crate::time::{Duration, Instant};
 
 /// How long an orderly end may take if nobody says: long enough for a database.
@@ -311,9 +311,8 @@ impl Supervisor {
         let (_, target) = self.targets(id, pid);
         self.cancel_all(id);
         // What is no part of its group is looked for once more.
-        let (reason, command) = (Reason::Asked, Command::None);
-        let state =
-            State::Stopping { pid, spawned, rung: after_last, until: None, reason, command };
+        let (reason, how) = (Reason::Asked, How::Ladder);
+        let state = State::Stopping { pid, spawned, rung: after_last, until: None, reason, how };
         self.enter(now, id, state, Cause::Shutdown);
         self.signal_for_stop(id, target, Signal::KILL);
     }

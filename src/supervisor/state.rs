@@ -85,8 +85,8 @@ pub enum State {
         until: Option<Instant>,
         /// Why it is stopped.
         reason: Reason,
-        /// Its own command for that, which comes before the first rung.
-        command: Command,
+        /// How far that is its own command's work, or its ladder's.
+        how: How,
     },
     /// Its main process was reaped; what belongs to that end is not done yet.
     Clearing {
@@ -178,15 +178,17 @@ impl Again {
     pub const NO: Again = Again { asking: Asking::Listening, second: false };
 }
 
-/// A stop's own command.
+/// How something is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// There is none, or it has had its time.
-    None,
-    /// It is run when the drain time is over.
-    Due,
-    /// It was asked for; the first rung is due when it fails, or has had its time.
-    Runs,
+pub enum How {
+    /// By the rungs of its ladder.
+    Ladder,
+    /// By its own command when the drain time is over; the rungs come after that.
+    CommandDue,
+    /// Its own command was asked for; the first rung is due when that fails, or has had its time.
+    CommandRuns,
+    /// What did not come up in time, or was left behind: the first rung for its whole group, then KILL.
+    Abort,
 }
 
 /// What is left of an instance when its main process was reaped, in the order in which it is seen to.
@@ -196,10 +198,14 @@ pub enum Rest {
     Group,
     /// Its stop command, which has not ended.
     Command,
+    /// The same, after it had its time and was killed.
+    CommandKilled,
     /// What its daemon may have left behind elsewhere: it is looked for.
     Strays,
     /// Its command for afterwards.
     PostStop,
+    /// The same, after it had its time and was killed.
+    PostStopKilled,
 }
 
 /// Why an instance is being stopped. What comes after depends on this and on what is wanted.

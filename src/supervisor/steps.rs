@@ -9,7 +9,7 @@ use crate::supervisor::event::{Action, Cause, Change, Role, SignalTarget};
 use crate::supervisor::kinds;
 use crate::supervisor::policy::{self, Verdict};
 use crate::supervisor::roster::Slot;
-use crate::supervisor::state::{Asking, Command, Reason, State, Then};
+use crate::supervisor::state::{Asking, How, Reason, State, Then};
 use crate::supervisor::timer::Runs;
 use crate::time::{Duration, Instant};
 
@@ -364,16 +364,14 @@ impl Supervisor {
         // It is for a service that has come so far as to have something to stop.
         let up = matches!(state, State::Starting { .. } | State::Running { .. });
         let ours = matches!(reason, Reason::Asked | Reason::Companion(_) | Reason::Unhealthy(_));
-        let command = match up && ours && self.has_task(id, Task::Stop) {
-            true => Command::Due,
-            false => Command::None,
+        let how = match reason {
+            Reason::StartTimeout(_) | Reason::Stray(_) => How::Abort,
+            _ if up && ours && self.has_task(id, Task::Stop) => How::CommandDue,
+            _ => How::Ladder,
         };
-        let drain = match reason {
-            Reason::StartTimeout(_) => Duration::ZERO,
-            _ => self.service_of(id).stop.drain,
-        };
+        let drain = if how == How::Abort { Duration::ZERO } else { self.service_of(id).stop.drain };
         let until = Some(now + drain);
-        let state = State::Stopping { pid, spawned, rung: 0, until, reason, command };
+        let state = State::Stopping { pid, spawned, rung: 0, until, reason, how };
         self.enter(now, id, state, cause);
         if drain.is_zero() {
             self.climb(now, id);
@@ -383,20 +381,22 @@ impl Supervisor {
     /// The next rung of the stop ladder: its own command and its time; a signal and its time; after the last of them
     /// KILL; then nothing. What did not come up in time, or was left behind, has a ladder of one rung.
     pub(super) fn climb(&mut self, now: Instant, id: InstanceId) {
-        let State::Stopping { pid, rung, reason, command, .. } =
-            self.roster.slots[id.index()].state
-        else {
+        let State::Stopping { pid, rung, how, .. } = self.roster.slots[id.index()].state else {
             return;
         };
-        match command {
-            Command::Due => return self.run_stop_command(now, id),
-            Command::Runs => self.end_stop_command(id),
-            Command::None => {}
+        match how {
+            // Another definition may have come since.
+            How::CommandDue if self.has_task(id, Task::Stop) => {
+                return self.run_stop_command(now, id);
+            }
+            How::CommandDue => {}
+            How::CommandRuns => self.end_stop_command(id),
+            How::Ladder | How::Abort => {}
         }
         let instead = self.ending.signal().filter(|_| rung == 0);
         let service = self.service_of(id);
         let (soft, hard) = self.targets(id, pid);
-        let aborts = matches!(reason, Reason::StartTimeout(_) | Reason::Stray(_));
+        let aborts = how == How::Abort;
         let ladder =
             if aborts { service.stop.rungs.get(..1) } else { Some(&service.stop.rungs[..]) };
         let (due, wait) = match ladder.and_then(|rungs| rungs.get(rung)) {
@@ -405,12 +405,10 @@ impl Supervisor {
             None if service.stop.kill || aborts => (Some((hard, Signal::KILL)), self.kill_again()),
             None => (None, None),
         };
-        if let State::Stopping { rung, until, command, .. } =
-            &mut self.roster.slots[id.index()].state
-        {
+        if let State::Stopping { rung, until, how, .. } = &mut self.roster.slots[id.index()].state {
             *rung += 1;
             *until = wait.map(|wait| now + wait);
-            *command = Command::None;
+            *how = if aborts { How::Abort } else { How::Ladder };
         }
         self.rearm(id);
         if let Some((target, signal)) = due {
@@ -422,8 +420,8 @@ impl Supervisor {
         let patience = self.service_of(id).stop_timeout;
         // One that was killed, and is not reaped yet: there is no second one beside it.
         let busy = self.roster.slots[id.index()].aides.get(Role::Stop).is_some();
-        if let State::Stopping { until, command, .. } = &mut self.roster.slots[id.index()].state {
-            *command = if busy { Command::None } else { Command::Runs };
+        if let State::Stopping { until, how, .. } = &mut self.roster.slots[id.index()].state {
+            *how = if busy { How::Ladder } else { How::CommandRuns };
             *until = Some(if busy { now } else { now + patience });
         }
         self.rearm(id);

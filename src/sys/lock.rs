@@ -20,6 +20,16 @@ pub enum Mode {
     Shared,
 }
 
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// lar's own, which nobody else is to lock: made with mode 0600, since who may read a file may lock it, and could
+    /// keep everybody waiting for ever. No link is followed.
+    Private,
+    /// Whoever named it: made with mode 0644, and a link is followed.
+    Public,
+}
+
 /// What is done if somebody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -34,11 +44,10 @@ pub enum Patience {
 pub struct Lock(File);
 
 impl Lock {
-    /// Locks the file at `path`, which is made (mode 0644) if there is none, and never removed: whoever removes a
-    /// lock's file while others wait for it gives it to two. With `follow`, the path may end in a link.
-    /// EWOULDBLOCK, EACCES, ENOENT (of its directory), EROFS, ELOOP…
-    pub fn take(path: &str, mode: Mode, patience: Patience, follow: bool) -> Result<Lock, Errno> {
-        let file = File::from(open(path, follow)?);
+    /// Locks the file at `path`, which is made if there is none, and never removed: whoever removes a lock's file while
+    /// others wait for it gives it to two. EWOULDBLOCK, EACCES, ENOENT (of its directory), EROFS, ELOOP…
+    pub fn take(path: &str, mode: Mode, patience: Patience, owner: Owner) -> Result<Lock, Errno> {
+        let file = File::from(open(path, owner)?);
         let fd = file.as_raw_fd();
         let operation = match mode {
             Mode::Exclusive => libc::LOCK_EX,
@@ -80,15 +89,18 @@ const NOTE: u64 = 256;
 
 /// Opens a file for its lock. One that exists is opened as it is: in a directory for all (/tmp), the kernel may refuse
 /// O_CREAT for a file of somebody else's. A directory has a lock, too.
-fn open(path: &str, follow: bool) -> Result<OwnedFd, Errno> {
+fn open(path: &str, owner: Owner) -> Result<OwnedFd, Errno> {
     let path = CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
-    let link = if follow { 0 } else { libc::O_NOFOLLOW };
+    let (link, mode) = match owner {
+        Owner::Private => (libc::O_NOFOLLOW, 0o600),
+        Owner::Public => (0, 0o644),
+    };
     // A FIFO does not hold us up.
     let usual = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK | link;
     let open = |flags: i32| {
         // SAFETY: the path is a C string that lives until the call returns; a new fd has no owner yet.
         unsafe {
-            let fd = libc::open(path.as_ptr(), flags | usual, 0o644);
+            let fd = libc::open(path.as_ptr(), flags | usual, mode);
             checked(fd).map(|fd| OwnedFd::from_raw_fd(fd))
         }
     };
@@ -107,7 +119,7 @@ mod tests {
     use super::*;
 
     fn take(path: &str, mode: Mode) -> Result<Lock, Errno> {
-        Lock::take(path, mode, Patience::Refuse, false)
+        Lock::take(path, mode, Patience::Refuse, Owner::Private)
     }
 
     #[test]
@@ -130,7 +142,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
         assert_eq!(take(name, Mode::Shared).err(), Some(Errno(libc::ELOOP)));
-        assert!(Lock::take(name, Mode::Shared, Patience::Refuse, true).is_ok());
+        assert!(Lock::take(name, Mode::Shared, Patience::Refuse, Owner::Public).is_ok());
         std::fs::remove_file(&path).unwrap();
         let directory = std::env::temp_dir();
         assert!(take(directory.to_str().unwrap(), Mode::Exclusive).is_ok());

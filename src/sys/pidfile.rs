@@ -39,6 +39,8 @@ pub struct Reading {
     pub says: PidFile,
     /// When its content last changed: nanoseconds since 1970 on the wall clock; 0 where there is no regular file.
     pub modified: i128,
+    /// The user it belongs to; 0 where there is no regular file.
+    pub owner: u32,
 }
 
 /// The most bytes that a pid file may have: a number, blanks around it, and a comment's worth of more lines, as
@@ -53,7 +55,7 @@ pub fn read(path: &str, allowed: Option<u32>) -> Result<PidFile, Errno> {
 
 /// The same, with the file's time.
 pub fn read_dated(path: &str, allowed: Option<u32>) -> Result<Reading, Errno> {
-    let nothing = |says| Ok(Reading { says, modified: 0 });
+    let nothing = |says| Ok(Reading { says, modified: 0, owner: 0 });
     // A link is not followed: in a directory that others may write to it could name any daemon's file.
     let flags = OFlag::O_RDONLY
         | OFlag::O_CLOEXEC
@@ -77,7 +79,7 @@ pub fn read_dated(path: &str, allowed: Option<u32>) -> Result<Reading, Errno> {
         true => content(&file)?,
         false => PidFile::Untrusted(about.st_uid),
     };
-    Ok(Reading { says, modified: modified(&about) })
+    Ok(Reading { says, modified: modified(&about), owner: about.st_uid })
 }
 
 /// When a file's content last changed, in nanoseconds since 1970.

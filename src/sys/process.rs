@@ -29,8 +29,9 @@ pub fn facts(pid: Pid) -> Option<Facts> {
     parse(&stat, &status)
 }
 
-/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group, and the
-/// start as the twentieth. The second number behind `Uid:` is the one that rights come from.
+/// The name in brackets may hold anything, so what counts comes after the last bracket: state, parent, group; as the
+/// eighteenth and the twentieth the number of threads and the start. The second number behind `Uid:` is the one that
+/// rights come from.
 fn parse(stat: &[u8], status: &[u8]) -> Option<Facts> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
@@ -38,11 +39,13 @@ fn parse(stat: &[u8], status: &[u8]) -> Option<Facts> {
     let state = words.next()?;
     let parent = words.next()?.parse().ok()?;
     let group = words.next()?.parse().ok()?;
-    let started = words.nth(16)?.parse().ok()?;
+    let threads: u32 = words.nth(14)?.parse().ok()?;
+    let started = words.nth(1)?.parse().ok()?;
     let status = String::from_utf8_lossy(status);
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     let user = users.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let dead = matches!(state, "Z" | "X" | "x");
+    // Where the main thread has ended and others go on, the state is that of a dead one.
+    let dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
     Some(Facts { dead, parent: Pid(parent), group: Pid(group), started, user })
 }
 
@@ -76,6 +79,13 @@ pub fn descendants(of: Pid) -> Option<Vec<Pid>> {
     }
     found.remove(0);
     (!all.is_empty()).then_some(found)
+}
+
+/// Whether a process descends from another, as far up as can be seen.
+pub fn descends(pid: Pid, from: Pid) -> bool {
+    let parents = std::iter::successors(Some(pid), |&pid| reap::parent_of(pid));
+    // Nobody is as far down; pids that are given anew while we look could make a ring.
+    parents.skip(1).take(1000).take_while(|parent| parent.0 > 0).any(|parent| parent == from)
 }
 
 /// Clock ticks in a second, the unit of [`Facts::started`].
@@ -173,6 +183,7 @@ mod tests {
             println!("skipped: no pidfds here");
             return;
         };
+        assert!(descends(pid, own_pid()) && !descends(own_pid(), pid));
         handle.kill(Signal::KILL).unwrap();
         let ready = nix::poll::PollFlags::POLLIN;
         let mut fds = [nix::poll::PollFd::new(handle.fd(), ready)];

@@ -6,7 +6,7 @@
 //! masks are the kernel's own 64 bits, set by raw system calls: glibc's wrappers silently leave out
 //! signals 32 and 33, and then a child would not get exactly the mask that lar was given.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -338,6 +338,12 @@ impl SignalFd {
                 return Some(Received { signal, sender, code: info.ssi_code });
             }
         }
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -15,10 +15,14 @@ impl Books {
             assert_eq!(shadow.phase.unwrap_or(Phase::Stopped), phase, "every change is told");
             shadow.held |= ended;
             shadow.wanted = self.core.instance(id).wanted_up;
+            shadow.satisfied = self.core.satisfies(id);
             assert!(!shadow.overdue, "announced and not sent");
             assert!(shadow.climb.is_none_or(|climb| !climb.cont), "CONT follows");
             let kind = self.core.state_kind(id);
             assert_eq!(shadow.spawning, kind == StateKind::Spawning);
+            if kind == StateKind::Seeking {
+                shadow.clearing = None; // its restart command has begun before that end
+            }
             if kind == StateKind::Armed {
                 shadow.held = true; // until somebody connects
                 let service = self.core.instance(id).service;
@@ -30,7 +34,9 @@ impl Books {
         self.audit_stopped_runner();
         let member = |id: &InstanceId| {
             let instance = self.core.instance(*id);
-            instance.wanted_up && instance.standing == Standing::Regular
+            // A launcher that did its work has not died.
+            let seeks = self.core.state_kind(*id) == StateKind::Seeking;
+            instance.wanted_up && instance.standing == Standing::Regular && !seeks
         };
         if let Some(id) = self.died.take().filter(member) {
             self.audit_companions(self.core.instance(id).service);

@@ -60,10 +60,22 @@ struct Climb {
     other: bool,
     /// One rung for the whole group: what did not come up in time, or was left behind.
     abort: bool,
+    /// It was left behind by a main process.
+    stray: bool,
+    /// Its own command is at work.
+    command: bool,
 }
 
-const CLIMB: Climb =
-    Climb { rung: 0, due: None, cont: false, fresh: false, other: false, abort: false };
+const CLIMB: Climb = Climb {
+    rung: 0,
+    due: None,
+    cont: false,
+    fresh: false,
+    other: false,
+    abort: false,
+    stray: false,
+    command: false,
+};
 
 /// What the books know of an instance.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,10 +86,14 @@ pub struct Shadow {
     pub held: bool,
     /// A main process, or the command before it, was asked for and not answered.
     pub spawning: bool,
+    /// Which of them.
+    pub asked: Option<Role>,
     /// The command before it has done its work: the main process may come.
     prepared: bool,
     /// Its command for afterwards is to come.
     pub owes: bool,
+    /// One was still there, hanging in the kernel, when another was due.
+    pub hung: bool,
     /// That command was asked for, and this is how long it is waited for.
     pub afterwards: Option<Instant>,
     heard_ready: bool,
@@ -92,6 +108,8 @@ pub struct Shadow {
     beside: bool,
     /// It was wanted up when the last event was over.
     wanted: bool,
+    /// It was what its dependents need then.
+    satisfied: bool,
     /// A run of it was due while another went on, and comes after that.
     queued: bool,
 }
@@ -229,11 +247,9 @@ impl Books {
                 );
                 self.processes.push(Process { pid, instance, role, adopted: true });
                 let shadow = &mut self.shadows[instance.index()];
-                if [Role::Main, Role::PreStart].contains(&role) {
-                    if shadow.spawning {
-                        shadow.heard_ready = false;
-                        shadow.last_spawn = Some(self.now);
-                    }
+                if shadow.spawning && shadow.asked == Some(role) {
+                    shadow.heard_ready = false;
+                    shadow.last_spawn = Some(self.now);
                     shadow.spawning = false;
                 }
             }
@@ -241,9 +257,10 @@ impl Books {
                 let shadow = &mut self.shadows[instance.index()];
                 match role {
                     Role::Main | Role::PreStart => {
-                        shadow.last_spawn =
-                            shadow.spawning.then_some(self.now).or(shadow.last_spawn);
-                        shadow.spawning = false;
+                        if shadow.spawning && shadow.asked == Some(role) {
+                            shadow.last_spawn = Some(self.now);
+                            shadow.spawning = false;
+                        }
                         self.note_end_of_run(instance);
                     }
                     Role::Stop => self.note_stop_command(instance, false),
@@ -284,8 +301,8 @@ impl Books {
         match process.role {
             Role::Main if process.adopted => {
                 shadow.clearing = lingering.then_some(self.now);
-                shadow.climb = None;
-                self.died = Some(process.instance);
+                let stray = shadow.climb.take().is_some_and(|climb| climb.stray);
+                self.died = (!stray).then_some(process.instance);
                 self.note_end_of_run(process.instance);
             }
             Role::PreStart if process.adopted => {
@@ -339,8 +356,9 @@ impl Books {
     ) {
         match action {
             Action::Spawn { instance, role: Role::Main } if self.follows(instance) => {}
-            Action::Spawn { instance, role: Role::Main | Role::PreStart } => {
+            Action::Spawn { instance, role: role @ (Role::Main | Role::PreStart) } => {
                 self.audit_spawn(instance, event);
+                self.shadows[instance.index()].asked = Some(role);
             }
             Action::Spawn { instance, role } => self.audit_command(instance, role),
             Action::Probe { .. } | Action::CancelProbe { .. } => {}
@@ -423,7 +441,8 @@ impl Books {
         (shadow.spawning, shadow.queued, shadow.prepared) = (true, false, false);
         let run = self.core.instance(id).standing == Standing::Run;
         let owes = self.has(id, Task::PostStop) && !run;
-        self.shadows[id.index()].owes = owes;
+        let hung = self.process(id, Role::PostStop).is_some();
+        (self.shadows[id.index()].owes, self.shadows[id.index()].hung) = (owes, hung);
     }
 
     fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {
@@ -500,12 +519,13 @@ impl Books {
         assert_eq!(next.is_some(), [Phase::Backoff, Phase::Cooldown].contains(&to), "{label}");
         kinds::audit(&change, event, &label);
         self.audit_health(&change, &label);
-        if to == Phase::Running && asked && cause != Cause::Left {
+        let was_up = [Phase::Running, Phase::Unhealthy].contains(&from);
+        if to == Phase::Running && asked && !was_up && cause != Cause::Left {
             assert!(self.shadows[id.index()].heard_ready, "{label}: nobody said that it is ready");
         }
         if to != Phase::Stopping || pid.is_none() {
             if pid.is_some() && from == Phase::Stopping {
-                let start = matches!(event, Event::Order { verb: Verb::Start, .. });
+                let start = matches!(event, Event::Order { verb: Verb::Start | Verb::Ensure, .. });
                 assert!(start && self.core.settings().runner.is_some(), "{label}: not called off");
                 self.shadows[id.index()].climb = None;
             }

@@ -19,7 +19,8 @@ impl Books {
     /// begin that wants more of what both need.
     pub(super) fn was_satisfied(&self, on: ServiceId) -> bool {
         let was = || self.wanted(on).filter(|id| self.shadows[id.index()].wanted);
-        was().next().is_some() && was().all(|id| self.core.satisfies(id))
+        let good = |id: InstanceId| self.core.satisfies(id) || self.shadows[id.index()].satisfied;
+        was().next().is_some() && was().all(good)
     }
 
     /// Not to be waited for by those who could do without.

@@ -19,7 +19,7 @@ macro_rules! list {
 }
 
 list!(Kind: Boot Tick SpawnedMain SpawnedPreStart SpawnedProbe SpawnedHealth SpawnedCommand FailedMain FailedPreStart
-    FailedProbe FailedCommand ExitedMain ExitedPreStart ExitedProbe ExitedHealth ExitedCommand ExitedUnknown
+    FailedProbe FailedCommand ExitedMain ExitedPreStart ExitedAide ExitedUnknown
     ExecFailedMain GroupGone Ready Beat Trigger Every Stopping MainPid FoundNothing FoundMain FoundForeign FoundGone
     LookedYes LookedNo ProbedYes ProbedNo HealthYes HealthNo Start Stop Restart Roll Clear Kill Reload Ensure Forward
     Connection Due Shutdown);
@@ -149,15 +149,15 @@ fn by_role(role: Role, [main, pre_start, probe, health, command]: [Kind; 5]) -> 
 
 fn sort(books: &Books, event: Event) -> (Kind, Option<InstanceId>) {
     use Kind::{
-        ExecFailedMain, ExitedCommand, ExitedHealth, ExitedMain, ExitedPreStart, ExitedProbe,
-        FailedCommand, FailedMain, FailedPreStart, FailedProbe, SpawnedCommand, SpawnedHealth,
-        SpawnedMain, SpawnedPreStart, SpawnedProbe,
+        ExecFailedMain, ExitedAide, ExitedMain, ExitedPreStart, FailedCommand, FailedMain,
+        FailedPreStart, FailedProbe, SpawnedCommand, SpawnedHealth, SpawnedMain, SpawnedPreStart,
+        SpawnedProbe,
     };
     let owner = |pid: Pid| books.core.owner(pid);
     let spawned = [SpawnedMain, SpawnedPreStart, SpawnedProbe, SpawnedHealth, SpawnedCommand];
     let failed = [FailedMain, FailedPreStart, FailedProbe, FailedProbe, FailedCommand];
-    let exited = [ExitedMain, ExitedPreStart, ExitedProbe, ExitedHealth, ExitedCommand];
-    let unlike = [ExecFailedMain, ExitedPreStart, ExitedProbe, ExitedHealth, ExitedCommand];
+    let exited = [ExitedMain, ExitedPreStart, ExitedAide, ExitedAide, ExitedAide];
+    let unlike = [ExecFailedMain, ExitedPreStart, ExitedAide, ExitedAide, ExitedAide];
     let ended = |pid, kinds| match owner(pid) {
         Some((instance, role)) => (by_role(role, kinds), Some(instance)),
         None => (Kind::ExitedUnknown, None),

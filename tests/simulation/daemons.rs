@@ -96,7 +96,7 @@ impl World<'_> {
                 self.counts.fault(Fault::StrayFound);
             }
         }
-        self.answers.push_back(Event::Found { instance, what });
+        self.looks.push_back(Event::Found { instance, what });
     }
 
     /// Whether its log has grown.
@@ -105,7 +105,7 @@ impl World<'_> {
         if !active {
             self.counts.fault(Fault::SilentLog);
         }
-        self.answers.push_back(Event::Looked { instance, active });
+        self.looks.push_back(Event::Looked { instance, active });
     }
 
     /// One of its other commands.
@@ -178,11 +178,8 @@ impl World<'_> {
 
     /// MAINPID=, of a child that is nobody's, or somebody's.
     pub fn claim_main(&mut self, instance: InstanceId) {
-        let core = &self.books.core;
-        let child = self.children.iter().filter(|child| child.daemon && child.instance == instance);
-        let pid = child.map(|child| child.pid).last();
-        let pid = pid.or_else(|| core.instance(instance).pid);
-        let Some(pid) = pid else { return };
+        let own = self.books.core.instance(instance).pid.filter(|_| self.random.chance(30));
+        let pid = own.unwrap_or_else(|| self.child_of_nobody(instance));
         self.counts.fault(Fault::MainPid);
         self.tell(Event::Told { instance, what: Told::Main(pid) });
     }

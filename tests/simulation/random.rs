@@ -107,6 +107,9 @@ pub fn service(random: &mut Random, at: u32, single: bool) -> Service {
     if oneshot && random.chance(80) {
         rules.restart = Restart::OnFailure;
     }
+    if health.is_some() && random.chance(40) {
+        rules.restart = Restart::Never; // it stays unhealthy then
+    }
     let intervals = [0, 50, 100, 1000].map(Duration::from_millis);
     let timeouts = [200, 1000, 5000].map(Duration::from_millis);
     let start = match random.below(100) {
@@ -156,7 +159,7 @@ fn health(random: &mut Random, can: bool) -> (Option<Health>, Option<Probe>) {
     let every = random.pick(&[50, 500, 5000]);
     let health = Health {
         every: Duration::from_millis(every) + random.millis(every),
-        timeout: Duration::from_millis(50) + random.millis(1000),
+        timeout: Duration::from_millis(250) + random.millis(1000),
         failures: random.below(3) as u32 + 1,
     };
     let probes = [
@@ -169,7 +172,7 @@ fn health(random: &mut Random, can: bool) -> (Option<Health>, Option<Probe>) {
 
 fn tasks(random: &mut Random) -> Vec<(Task, Vec<String>)> {
     let all = [Task::PreStart, Task::Stop, Task::Restart, Task::Reload, Task::PostStop];
-    let has = all.into_iter().filter(|_| random.chance(25));
+    let has = all.into_iter().filter(|_| random.chance(35));
     has.map(|task| (task, vec!["/bin/task".into()])).collect()
 }
 

@@ -1,17 +1,39 @@
 //! What nobody has asked for.
 
 use lar::exit::{ExitStatus, Pid, Stage};
+use lar::plan::InstanceId;
+use lar::supervisor::state::StateKind;
 use lar::supervisor::{Event, Found, Role, Told};
 use lar::time::Duration;
 
 use crate::counts::Fault;
 use crate::random::ERRNOS;
-use crate::world::World;
+use crate::world::{Happening, World};
 
 impl World<'_> {
+    /// One that is in a state in which few are, if there is any.
+    fn rare_instance(&mut self) -> InstanceId {
+        use StateKind::{Armed, Cooldown, Forking, Preparing, Seeking, Unhealthy};
+        let rare = [Armed, Cooldown, Forking, Preparing, Seeking, Unhealthy];
+        let rare = |id: &InstanceId| rare.contains(&self.books.kind(*id));
+        let rare: Vec<_> = self.books.core.instances().filter(rare).collect();
+        match !rare.is_empty() && self.random.chance(60) {
+            true => self.random.pick(&rare),
+            false => self.any_instance(),
+        }
+    }
+
+    /// A process that a launcher might have left behind.
+    pub fn child_of_nobody(&mut self, instance: InstanceId) -> Pid {
+        let pid = self.birth_of(instance, Role::Main, true);
+        let serial = self.children.last().map_or(0, |child| child.serial);
+        self.soon(3000, Happening::Death { serial, status: ExitStatus::Code(4) });
+        pid
+    }
+
     /// Something that nobody asked for.
     pub fn stray(&mut self) {
-        let instance = self.any_instance();
+        let instance = self.rare_instance();
         let ready = self.random.chance(50);
         if self.free.len() < 50 {
             return;
@@ -41,7 +63,9 @@ impl World<'_> {
             7 => Event::Told { instance, what: Told::Ready },
             8 => Event::Looked { instance, active: ready },
             9 => {
+                let pid = self.child_of_nobody(instance);
                 let found = [
+                    Found::Main(pid),
                     Found::Nothing,
                     Found::Foreign(Pid(30_000)),
                     Found::Gone(Pid(30_000), None),

@@ -64,6 +64,8 @@ pub struct World<'a> {
     pub children: Vec<Child>,
     pub coming: Vec<(Instant, Happening)>,
     pub answers: VecDeque<Event>,
+    /// What was seen at a look: told before anything else can happen.
+    pub looks: VecDeque<Event>,
     /// The latest group left behind by each instance, and its latest question.
     pub groups: Vec<u64>,
     pub tokens: Vec<[Option<u64>; 2]>,
@@ -110,6 +112,7 @@ impl<'a> World<'a> {
             children: Vec::new(),
             coming: Vec::new(),
             answers: VecDeque::new(),
+            looks: VecDeque::new(),
             groups: vec![0; instances],
             tokens: vec![[None; 2]; instances],
             pid_files: vec![PidFile::Missing; instances],
@@ -222,6 +225,9 @@ impl<'a> World<'a> {
                 Action::Redefined { .. } | Action::Finish { .. } => {}
             }
         }
+        if let Some(event) = self.looks.pop_front() {
+            self.tell(event);
+        }
     }
 
     fn happen(&mut self, what: Happening) {
@@ -271,7 +277,7 @@ impl<'a> World<'a> {
             }
             Happening::Stray => {
                 self.stray();
-                self.soon(2000, Happening::Stray);
+                self.soon(1000, Happening::Stray);
             }
             Happening::Shutdown => {
                 if self.books.core.shutting_down() {

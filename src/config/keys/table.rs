@@ -132,7 +132,7 @@ keys! {
         "post-stop" "WORD…" [""] "/bin/true" Restart
             : "a command when its program has ended; LAR_EXIT_CODE or LAR_SIGNAL tells it how";
         "rolling" "no|yes|N" ["no"] "2" Live
-            : "so many at a time are exchanged by a restart, each for one that is ready first (notify, fd, command)";
+            : "so many at a time are exchanged by a restart, each once another is ready (notify, fd, log, command)";
         "restart-command" "WORD…" [""] "/usr/sbin/nginx -s reload" Restart
             : "what `lar ctl restart` runs in place of a stop and a start";
         "reload" "SIGNAL | command WORD…" [""] "HUP" Live

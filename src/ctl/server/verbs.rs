@@ -336,7 +336,7 @@ fn order_for(
         Verb::Restart if request.rolling => {
             let name = &supervisor.service(service).name;
             let message = format!(
-                "{name}: a rolling restart needs `ready notify` or `ready command`, \
+                "{name}: a rolling restart needs `ready notify`, `fd`, `log` or `command`, \
                  which the old process can't answer for the new one"
             );
             Err((Code::Failed, message))
