@@ -85,21 +85,7 @@ impl fmt::Display for Why<'_> {
         let name = |id: ServiceId| &self.supervisor.service(id).name;
         match self.cause {
             Cause::Boot => f.write_str("starts at boot"),
-            Cause::Operator(verb) => match verb {
-                Verb::Start => f.write_str("start was ordered"),
-                Verb::Stop => f.write_str("stop was ordered"),
-                Verb::Restart => f.write_str("restart was ordered"),
-                Verb::Clear => f.write_str("clear was ordered"),
-                Verb::Kill(signal) => write!(f, "{signal} was ordered"),
-                Verb::Remove => f.write_str("remove was ordered"),
-                Verb::Scale => f.write_str("scale was ordered"),
-                Verb::Apply => f.write_str("its configuration changed"),
-                Verb::Roll => f.write_str("a rolling restart was ordered"),
-                Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
-                Verb::Once => f.write_str("one run was ordered"),
-                Verb::Reload => f.write_str("reload was ordered"),
-                Verb::Ensure => f.write_str("ensure was ordered"),
-            },
+            Cause::Operator(verb) => ordered(f, verb),
             Cause::Awaits => {
                 f.write_str("waits for a connection on ")?;
                 for (at, name) in self.sockets().iter().enumerate() {
@@ -156,5 +142,24 @@ impl fmt::Display for Why<'_> {
             Cause::Left => f.write_str("the manager ends; it runs on without it"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
+    }
+}
+
+/// What an operator has ordered.
+fn ordered(f: &mut fmt::Formatter<'_>, verb: Verb) -> fmt::Result {
+    match verb {
+        Verb::Start => f.write_str("start was ordered"),
+        Verb::Stop => f.write_str("stop was ordered"),
+        Verb::Restart => f.write_str("restart was ordered"),
+        Verb::Clear => f.write_str("clear was ordered"),
+        Verb::Kill(signal) => write!(f, "{signal} was ordered"),
+        Verb::Remove => f.write_str("remove was ordered"),
+        Verb::Scale => f.write_str("scale was ordered"),
+        Verb::Apply => f.write_str("its configuration changed"),
+        Verb::Roll => f.write_str("a rolling restart was ordered"),
+        Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
+        Verb::Once => f.write_str("one run was ordered"),
+        Verb::Reload => f.write_str("reload was ordered"),
+        Verb::Ensure => f.write_str("ensure was ordered"),
     }
 }

@@ -58,8 +58,35 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed => return,
         };
+        let cause = self.part(now, id, outcome, reason, life, wanted_up);
+        let then = match outcome {
+            Err(_) => super::steps::not_at_once(now, then),
+            Ok(_) => then,
+        };
+        match lingering {
+            true => {
+                let until = now + super::CLEARING_MAX;
+                self.cancel_all(id);
+                let state = State::Clearing { rest: Rest::Group, until, then };
+                self.enter(now, id, state, cause);
+            }
+            false => self.wind_up(now, id, None, then, cause),
+        }
+    }
+
+    /// Notes how the main process has parted, restarts those who go along with it, and says why it ended.
+    fn part(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        outcome: Result<ExitStatus, (Stage, Errno)>,
+        reason: Option<Reason>,
+        life: Duration,
+        wanted_up: bool,
+    ) -> Cause {
         let slot = &mut self.roster.slots[id.index()];
-        let stray = matches!(reason, Some(Reason::Stray(_)));
+        let (stray, before) = (matches!(reason, Some(Reason::Stray(_))), slot.cause);
+        let status = outcome.ok();
         if !stray {
             slot.attempt.exit = status;
         }
@@ -70,27 +97,13 @@ impl Supervisor {
             let service = slot.service;
             self.restart_companions(now, service);
         }
-        let before = self.roster.slots[id.index()].cause;
-        let cause = match (outcome, reason) {
-            (Err((stage, errno)), _) => {
-                let (then, cause) =
-                    (super::steps::not_at_once(now, then), Cause::SpawnFailed(stage, errno));
-                return self.wind_up(now, id, None, then, cause);
-            }
+        match (outcome, reason) {
+            (Err((stage, errno)), _) => Cause::SpawnFailed(stage, errno),
             // How lar ended it says less than why.
             (Ok(_), Some(Reason::StartTimeout(step))) if wanted_up => Cause::StartTimeout(step),
             (Ok(_), Some(Reason::Unhealthy(count))) if wanted_up => Cause::Unhealthy(count),
             (Ok(_), Some(Reason::Stray(_))) => before,
             (Ok(status), _) => Cause::Exited(status, life),
-        };
-        match lingering {
-            true => {
-                let until = now + super::CLEARING_MAX;
-                self.cancel_all(id);
-                let state = State::Clearing { rest: Rest::Group, until, then };
-                self.enter(now, id, state, cause);
-            }
-            false => self.wind_up(now, id, None, then, cause),
         }
     }
 

@@ -100,7 +100,8 @@ keys! {
     Service / "start" {
         "pre-start" "WORD…" [""] "/bin/true" Restart
             : "a command before its program, within start-timeout; if it fails, so does the start";
-        "ready" "[timeout TIME] tcp HOST:PORT | unix PATH | http URL | file PATH | log TEXT | command WORD… | notify | fd N | none"
+        "ready"
+            "[timeout TIME] tcp HOST:PORT | unix PATH | http URL | file PATH | log TEXT | command WORD… | notify | fd N"
             ["none"] "tcp 127.0.0.1:80" Restart
             : "how lar learns that it may be depended on; none: spawned is ready";
         "ready-interval" "TIME" ["100ms"] "1s" Live
