@@ -19,8 +19,10 @@ impl Supervisor {
     ) {
         let slot = &mut self.roster.slots[id.index()];
         let (wanted_up, status) = (slot.wanted_up, outcome.ok());
-        slot.last_exit = status.or(slot.last_exit);
         let good = status.is_some_and(ExitStatus::success);
+        if !(good && matches!(slot.state, State::Forking { .. })) {
+            slot.last_exit = status.or(slot.last_exit); // a launcher's success is no end
+        }
         let exchanged = self.service_of(id).kind == Kind::Forking && self.is_being_restarted(id);
         let (then, life, reason) = match self.roster.slots[id.index()].state {
             State::Forking { .. } if good && wanted_up => {

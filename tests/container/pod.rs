@@ -52,8 +52,12 @@ impl Pod {
 
     /// What podman makes of the probes so far.
     fn health(&self) -> String {
-        let format = "--format={{.State.Health.Status}}";
-        text(&self.podman(&["inspect", format, &self.container()]).stdout).trim().to_owned()
+        self.inspect("{{.State.Health.Status}}")
+    }
+
+    fn inspect(&self, what: &str) -> String {
+        let format = format!("--format={what}");
+        text(&self.podman(&["inspect", &format, &self.container()]).stdout).trim().to_owned()
     }
 
     /// What lar has logged.
@@ -66,6 +70,10 @@ impl Pod {
         let end = Instant::now() + DEADLINE;
         while !self.probe() || self.health() != "healthy" {
             assert!(Instant::now() < end, "it is {}: {}", self.health(), self.log());
+            // It is the probe's own process that starts the container anew, and it may come to its end before that.
+            if self.inspect("{{.State.Status}}") == "exited" {
+                self.podman(&["start", &self.container()]);
+            }
         }
     }
 
