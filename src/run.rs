@@ -114,6 +114,10 @@ struct Images {
     aides: Vec<(Role, Image)>,
     /// Whom it has named as its main process (MAINPID=).
     main_pid: Option<Pid>,
+    /// How many orphans had been reaped when its daemon was last looked for among lar's children.
+    orphans: Option<u64>,
+    /// What its daemon looks like.
+    portrait: Option<daemons::Portrait>,
     /// Its log, when it was last looked at.
     mark: daemons::Mark,
     /// How much of the log file that it writes itself there was before its last start.

@@ -320,14 +320,9 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
         aides.push((role, Image::new(given, &recipe)?));
     }
     let mark = super::daemons::Mark::default();
-    Ok(Images {
-        main,
-        aides,
-        main_pid: None,
-        mark,
-        log_from: 0,
-        _listeners: sitter.sockets.clone(),
-    })
+    let (main_pid, orphans, portrait) = (None, None, None);
+    let _listeners = sitter.sockets.clone();
+    Ok(Images { main, aides, main_pid, orphans, portrait, mark, log_from: 0, _listeners })
 }
 
 /// What tells the command for afterwards how the program has ended.

@@ -13,6 +13,7 @@ use crate::plan::{InstanceId, Kind, Standing};
 use crate::supervisor::{Event, Found};
 use crate::sys::pidfile::{self, PidFile};
 use crate::sys::{reap, tail};
+use crate::time::Instant;
 
 /// How many of the orphans that were reaped last are remembered: a daemon that ends between its fork and the reading
 /// of its PID file is among them.
@@ -24,28 +25,125 @@ const LOG_LINES: usize = 10;
 
 /// Orphans that were reaped, and how they had ended; the latest ones.
 pub(super) struct Orphans {
-    ended: [Option<(Pid, ExitStatus)>; REMEMBERED],
-    next: usize,
+    ended: [Option<Orphan>; REMEMBERED],
+    /// How many there have been.
+    count: u64,
+}
+
+/// One that was reaped.
+#[derive(Clone, Copy)]
+struct Orphan {
+    pid: Pid,
+    status: ExitStatus,
+    at: Instant,
 }
 
 impl Orphans {
     pub(super) const fn new() -> Orphans {
-        Orphans { ended: [None; REMEMBERED], next: 0 }
+        Orphans { ended: [None; REMEMBERED], count: 0 }
     }
 
     /// One more.
-    pub(super) fn note(&mut self, pid: Pid, status: ExitStatus) {
-        if let Some(place) = self.ended.get_mut(self.next) {
-            *place = Some((pid, status));
+    pub(super) fn note(&mut self, pid: Pid, status: ExitStatus, at: Instant) {
+        if let Some(place) = self.ended.get_mut((self.count % REMEMBERED as u64) as usize) {
+            *place = Some(Orphan { pid, status, at });
         }
-        self.next = (self.next + 1) % REMEMBERED;
+        self.count += 1;
     }
 
-    /// How this one ended, if it is remembered.
-    fn status_of(&self, pid: Pid) -> Option<ExitStatus> {
-        let same = |&&(known, _): &&(Pid, ExitStatus)| known == pid;
-        self.ended.iter().flatten().find(same).map(|&(_, status)| status)
+    /// From the oldest that is remembered to the latest.
+    fn iter(&self) -> impl Iterator<Item = Orphan> {
+        let next = (self.count % REMEMBERED as u64) as usize;
+        let (late, early) = self.ended.split_at(next);
+        early.iter().chain(late).flatten().copied()
     }
+
+    /// How this one ended, if it is remembered; of several by turns, the latest.
+    fn status_of(&self, pid: Pid) -> Option<ExitStatus> {
+        self.iter().filter(|orphan| orphan.pid == pid).last().map(|orphan| orphan.status)
+    }
+
+    /// Of those that have ended since then, the one that explains most: the first that failed, or else the last.
+    fn culprit(&self, since: Instant) -> Option<Orphan> {
+        let recent = || self.iter().filter(|orphan| orphan.at >= since);
+        recent().find(|orphan| !orphan.status.success()).or_else(|| recent().last())
+    }
+}
+
+/// The environment that a process was started with.
+struct Variables(Vec<u8>);
+
+impl Variables {
+    /// Of this one; `None` if that can't be known.
+    fn of(pid: Pid) -> Option<Variables> {
+        std::fs::read(format!("/proc/{pid}/environ")).ok().map(Variables)
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&byte| byte == 0)
+    }
+
+    /// Whether it has all of these.
+    fn has(&self, marks: &[String; 2]) -> bool {
+        marks.iter().all(|mark| self.lines().any(|line| line == mark.as_bytes()))
+    }
+
+    /// Whether it has such variables, of whomever.
+    fn marked(&self) -> bool {
+        self.lines().any(|line| line.starts_with(b"LAR_SERVICE="))
+    }
+
+    /// Whether it is a hook's.
+    fn hook(&self) -> bool {
+        self.lines().any(|line| line.starts_with(b"LAR_EVENT="))
+    }
+}
+
+/// What is known of a daemon once it is dead, and what it left behind does not bear its variables any more: to show a
+/// title, some programs write over them, and then start each of their processes in a session of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portrait {
+    /// Device and inode of its program.
+    program: (u64, u64),
+    /// The same of the directory that it works in.
+    directory: (u64, u64),
+    user: u32,
+    /// When it was started, in ticks since the machine was.
+    started: u64,
+}
+
+impl Portrait {
+    /// Of a process that lives. None of one in the root directory: that is anybody's.
+    fn of(pid: Pid) -> Option<Portrait> {
+        let identity = |path: &str| {
+            let about = std::fs::metadata(path).ok()?;
+            Some((about.dev(), about.ino()))
+        };
+        let directory = identity(&format!("/proc/{pid}/cwd"))?;
+        Some(Portrait {
+            program: identity(&format!("/proc/{pid}/exe"))?,
+            directory: Some(directory).filter(|&it| Some(it) != identity("/"))?,
+            user: reap::user_of(pid)?,
+            started: started(pid)?,
+        })
+    }
+
+    /// Whether a process runs the same program for the same user in the same place, and is no older.
+    fn fits(&self, pid: Pid) -> bool {
+        Portrait::of(pid).is_some_and(|other| {
+            let same = Portrait { started: self.started, ..other };
+            same == *self && other.started >= self.started
+        })
+    }
+}
+
+/// When a process was started, in ticks since the machine was.
+fn started(pid: Pid) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything.
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// What a log was when it was last looked at.
@@ -84,7 +182,8 @@ impl Loop {
     /// What an instance says its main process is, from now on.
     pub(super) fn name_daemon(&mut self, instance: InstanceId, pid: Option<Pid>) {
         if let Some(Some(images)) = self.images.get_mut(instance.index()) {
-            images.main_pid = pid;
+            (images.main_pid, images.orphans) = (pid, None);
+            images.portrait = pid.and_then(Portrait::of);
         }
     }
 
@@ -104,8 +203,21 @@ impl Loop {
         service.setup.identity.as_ref().and_then(|identity| identity.uid)
     }
 
+    /// Whether a process runs as this instance's user: who does that must not have another's orphan ended.
+    pub(super) fn runs_as_its_user(&self, instance: InstanceId, pid: Pid) -> bool {
+        let user = self.user_of(instance).filter(|&user| user != 0);
+        user.is_none_or(|user| reap::user_of(pid) == Some(user))
+    }
+
     fn exists(&self, pid: Pid) -> bool {
         reap::session_of(pid).is_some()
+    }
+
+    /// Remembers what its daemon looks like.
+    fn paint(&mut self, instance: InstanceId, pid: Pid) {
+        if let Some(Some(images)) = self.images.get_mut(instance.index()) {
+            images.portrait = Portrait::of(pid);
+        }
     }
 
     /// Looks for the main process of a forking daemon; `anyhow`: or for anything that it has left behind.
@@ -114,8 +226,12 @@ impl Loop {
             Found::Nothing | Found::Foreign(_) | Found::Gone(..) if anyhow => {
                 self.stray_of(instance).map_or(Found::Nothing, Found::Main)
             }
+            Found::Nothing => self.lost_daemon(instance).unwrap_or(Found::Nothing),
             found => found,
         };
+        if let (Found::Main(pid), false) = (what, anyhow) {
+            self.paint(instance, pid);
+        }
         self.inbox.push_back(Event::Found { instance, what });
     }
 
@@ -140,7 +256,7 @@ impl Loop {
             (None, _) => return Found::Nothing,
         };
         let known = self.supervisor.owner(pid).is_some() || self.hooks.owns(pid);
-        if !known && reap::is_our_child(pid) {
+        if !known && reap::is_our_child(pid) && self.runs_as_its_user(instance, pid) {
             return Found::Main(pid);
         }
         match self.orphans.status_of(pid) {
@@ -150,24 +266,50 @@ impl Loop {
         }
     }
 
+    /// Its daemon, if that must have ended before anybody could read who it is. Each that descends from its launcher
+    /// is lar's child by now, or a descendant of such a child: where none is left that could be one, there is none.
+    fn lost_daemon(&mut self, instance: InstanceId) -> Option<Found> {
+        let since = self.supervisor.instance(instance).since;
+        let count = self.orphans.count;
+        let images = self.images.get_mut(instance.index())?.as_mut()?;
+        // Only an end can change the answer; and while its restart command runs, another daemon may come of that.
+        if images.orphans == Some(count) || self.supervisor.is_being_restarted(instance) {
+            return None;
+        }
+        images.orphans = Some(count);
+        let marks = self.marks_of(instance);
+        let may_be_its = |&pid: &Pid| {
+            let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
+            // Who has no environment has ended, or made another one: it may be anybody's.
+            free && Variables::of(pid)
+                .is_none_or(|it| !it.hook() && (it.has(&marks) || !it.marked()))
+        };
+        if reap::children()?.iter().any(may_be_its) {
+            return None;
+        }
+        let Orphan { pid, status, .. } = self.orphans.culprit(since)?;
+        Some(Found::Gone(pid, Some(status)))
+    }
+
+    /// The variables by which its processes are known.
+    fn marks_of(&self, instance: InstanceId) -> [String; 2] {
+        let viewed = self.supervisor.instance(instance);
+        let service = &self.supervisor.service(viewed.service).name;
+        [format!("LAR_SERVICE={service}"), format!("LAR_INSTANCE={}", viewed.number)]
+    }
+
     /// A child of lar's that nobody owns and that has the variables of this instance: its daemon, which has not said
     /// so, or what that has left behind.
     fn stray_of(&self, instance: InstanceId) -> Option<Pid> {
-        let viewed = self.supervisor.instance(instance);
-        let service = &self.supervisor.service(viewed.service).name;
-        let marks = [format!("LAR_SERVICE={service}"), format!("LAR_INSTANCE={}", viewed.number)];
+        let marks = self.marks_of(instance);
+        let portrait = self.images.get(instance.index())?.as_ref()?.portrait;
         let is_its = |&pid: &Pid| {
-            if self.supervisor.owner(pid).is_some() || self.hooks.owns(pid) {
-                return false;
+            let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
+            // One that has ended has no environment any more; it is about to be reaped. What hooks leave is theirs.
+            free && match Variables::of(pid) {
+                Some(it) if it.marked() => it.has(&marks) && !it.hook(),
+                Some(_) | None => portrait.is_some_and(|portrait| portrait.fits(pid)),
             }
-            // One that has ended has no environment any more; it is about to be reaped.
-            let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else {
-                return false;
-            };
-            let has = |mark: &[u8]| environment.split(|&byte| byte == 0).any(|line| line == mark);
-            // What hooks leave behind is theirs.
-            let hook = environment.split(|&byte| byte == 0).any(|it| it.starts_with(b"LAR_EVENT="));
-            !hook && marks.iter().all(|mark| has(mark.as_bytes()))
         };
         reap::children()?.into_iter().find(is_its)
     }

@@ -55,7 +55,7 @@ impl Loop {
         }
         let Some(status) = reap::reap(pid) else { return };
         if owner.is_none() {
-            self.orphans.note(pid, status);
+            self.orphans.note(pid, status, clock::now());
         }
         if hook {
             return self.hook_ended(pid, status);

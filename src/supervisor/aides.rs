@@ -315,7 +315,7 @@ impl Supervisor {
     }
 
     /// Whether its restart command is at work, which may exchange its daemon for another.
-    pub(super) fn is_being_restarted(&self, id: InstanceId) -> bool {
+    pub fn is_being_restarted(&self, id: InstanceId) -> bool {
         let errand = self.roster.slots[id.index()].errands.now;
         errand.is_some_and(|errand| errand.role == Role::Restart && errand.until.is_some())
     }

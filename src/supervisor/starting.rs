@@ -6,7 +6,7 @@ use crate::plan::{InstanceId, Kind, Probe, Standing, Task};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::aides::Attempt;
-use crate::supervisor::event::{Action, Cause, Found, Outcome, Role, SignalTarget};
+use crate::supervisor::event::{Action, Cause, Found, Outcome, Parting, Role, SignalTarget};
 use crate::supervisor::state::{Again, Asking, Reason, Rest, Silence, State, Step, Then, Wait};
 use crate::time::{Duration, Instant};
 
@@ -249,12 +249,13 @@ impl Supervisor {
                 let state = self.second_state(now, id, pid, spawned, wait);
                 self.enter(now, id, state, Cause::Found);
             }
-            (State::Seeking { spawned, .. }, Found::Gone(_, status))
+            (State::Seeking { spawned, .. }, Found::Gone(pid, status))
                 if !self.is_being_restarted(id) =>
             {
                 let life = now.since(spawned);
                 let slot = &mut self.roster.slots[id.index()];
                 (slot.attempt.exit, slot.last_exit) = (status, status.or(slot.last_exit));
+                slot.parting = Some(Parting { pid, status, spawned });
                 let then = match slot.wanted_up {
                     true => self.death(now, id, life, status),
                     false => Then::Stop,
