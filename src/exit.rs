@@ -174,15 +174,24 @@ impl fmt::Display for Stage {
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $word:literal, $meaning:literal;)*) => {
-        /// An exit code of `lar` and `lar ctl` (LSB's for init scripts, extended). On the wire an error carries
+        /// How `lar` and `lar ctl` end (LSB's exit codes for init scripts, extended). On the wire an error carries
         /// its word.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Code { $(#[doc = $meaning] $name = $code,)* }
 
         impl Code {
-            /// Every code, in ascending order.
+            /// Every code; those with a number of their own in ascending order.
             pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// What a process exits with. Two words may share one: a script that asks how a start went need not care
+            /// whose patience was over.
+            pub const fn exit(self) -> u8 {
+                match self {
+                    Code::StartTimeout => Code::TimedOut as u8,
+                    code => code as u8,
+                }
+            }
 
             /// The word for it on the wire (`error code=unknown-service`).
             pub const fn word(self) -> &'static str {
@@ -219,6 +228,7 @@ codes! {
     CannotConnect = 13, "cannot-connect", "cannot connect to the service (ensure)";
     Superseded = 14, "superseded", "superseded by a later order";
     Already = 15, "already", "already as asked (with --strict)";
+    StartTimeout = 16, "start-timeout", "the service was not ready within its start-timeout";
 }
 
 #[cfg(test)]
@@ -239,5 +249,6 @@ mod tests {
         for &code in Code::ALL {
             assert_eq!(Code::from_word(code.word()), Some(code));
         }
+        assert_eq!((Code::StartTimeout.exit(), Code::Already.exit()), (8, 15));
     }
 }

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | 5 entry | `main`, [`cli`]: one file for each role lar is called in |
 //! | 4 loop | [`run`], [`logger`] |
-//! | 3 edges | `ctl::server` and `ctl::client`, [`output`] (pipes to transcripts), [`input`], [`check`] (readiness) |
+//! | 3 edges | `ctl::server` and `ctl::client`, [`output`] (to transcripts), [`input`], [`check`] (readiness, health) |
 //! | 2 system | [`sys`]: all `unsafe`, all libc |
 //! | 1 pure | [`supervisor`], [`config`], `ctl::protocol`, [`transcript`] |
 //! | 0 words | [`plan`], [`time`], [`signal`], [`exit`], [`nearest`], [`python`] |

@@ -120,6 +120,8 @@ struct Images {
     portrait: Option<daemons::Portrait>,
     /// Its log, when it was last looked at.
     mark: daemons::Mark,
+    /// How much of the log file that it writes itself there was before its last start.
+    log_from: u64,
     /// What the program finds open, which the image names by number.
     _listeners: Vec<Rc<Listener>>,
 }
@@ -438,6 +440,7 @@ impl Loop {
             supervisor: &self.supervisor,
             journal: &self.journal,
             output: &|id| self.output.ring(id),
+            log: &|id| self.new_in_log(id),
             stream: &|id, way| self.input.ring(id, way),
             way: &|id, way| self.input.look(id, way),
             status_text: &|id| {

@@ -15,6 +15,7 @@
 
 mod aides;
 mod beside;
+pub mod cause;
 pub mod deadlines;
 mod demand;
 pub mod describe;
@@ -24,26 +25,27 @@ pub mod event;
 pub mod explain;
 mod health;
 pub mod hooks;
+mod invariants;
 pub mod journal;
 mod kinds;
 mod order;
 pub mod pids;
 pub mod policy;
+mod processes;
 mod roster;
 mod service;
 mod shutdown;
 mod starting;
 pub mod state;
 mod steps;
+mod stopping;
 pub mod tally;
 mod timer;
 
 use std::collections::VecDeque;
 
 use crate::exit::{ExitStatus, Pid};
-use crate::plan::{
-    InstanceId, KillMode, Kind, Label, Plan, Process, Service, ServiceId, Settings, Standing,
-};
+use crate::plan::{InstanceId, Kind, Label, Plan, Process, Service, ServiceId, Settings, Standing};
 use crate::signal::Signal;
 use crate::time::{Duration, Instant};
 use deadlines::Deadlines;
@@ -374,56 +376,6 @@ impl Supervisor {
         tally::satisfies(self.service_of(id).kind, state, self.timed(id))
     }
 
-    /// How the main process of its last start has ended.
-    pub fn exit_of_attempt(&self, id: InstanceId) -> Option<ExitStatus> {
-        self.roster.slots[id.index()].attempt.exit
-    }
-
-    /// Up to which order a command of its has been run for operators, and what came of it.
-    pub fn errand(&self, id: InstanceId) -> Option<(Ticket, Outcome)> {
-        self.roster.slots[id.index()].errands.done
-    }
-
-    /// How its stop command has failed, since it was last stopped.
-    pub fn stop_failure(&self, id: InstanceId) -> Option<Outcome> {
-        self.roster.slots[id.index()].stop_failed
-    }
-
-    /// Whether what its daemon left behind is looked for.
-    pub fn looks_for_strays(&self, id: InstanceId) -> bool {
-        let state = self.roster.slots[id.index()].state;
-        matches!(state, State::Clearing { rest: state::Rest::Strays, .. })
-    }
-
-    /// Whether this main process is a daemon that a launcher has left behind.
-    pub fn is_daemon(&self, id: InstanceId, pid: Pid) -> bool {
-        let slot = &self.roster.slots[id.index()];
-        let launcher = matches!(slot.state, State::Forking { .. });
-        let run = slot.standing == Standing::Run;
-        let main = self.pids.get(pid) == Some((id, Role::Main));
-        main && !launcher && !run && self.service_of(id).kind == Kind::Forking
-    }
-
-    /// Whose process this is, and what for. `None` for orphans.
-    pub fn owner(&self, pid: Pid) -> Option<(InstanceId, Role)> {
-        self.pids.get(pid)
-    }
-
-    /// Whether what is left of this process's group is to be killed before the process is reaped.
-    /// `status`: how it has ended. What a launcher that did its work leaves behind is the daemon.
-    pub fn kills_group(&self, pid: Pid, status: Option<ExitStatus>) -> bool {
-        match self.pids.get(pid) {
-            Some((id, Role::Main)) => {
-                let state = &self.roster.slots[id.index()].state;
-                let good = status.is_some_and(ExitStatus::success);
-                let launched = matches!(state, State::Forking { .. }) && good;
-                !launched && self.service_of(id).kill_mode != KillMode::Process
-            }
-            Some(_) => true,
-            None => false,
-        }
-    }
-
     /// Who is to come after `id` because it requires, wants, or follows it. Each once.
     pub fn dependents(&self, id: ServiceId) -> &[ServiceId] {
         &self.roster.groups[id.index()].links.dependents
@@ -460,54 +412,6 @@ impl Supervisor {
     fn push(&mut self, action: Action) {
         debug_assert!(self.actions.len() < self.actions.capacity(), "the bound in `new` holds");
         self.actions.push_back(action);
-    }
-
-    /// Panics unless our own books agree. For tests and the simulation, after every event.
-    pub fn check_invariants(&self) {
-        let mut processes = 0;
-        for id in self.instances() {
-            let slot = &self.roster.slots[id.index()];
-            let prepares = matches!(slot.state, State::Preparing { .. });
-            let role = if prepares { Role::PreStart } else { Role::Main };
-            let main = slot.state.process().map(|(pid, _)| (role, pid));
-            for (role, pid) in main.into_iter().chain(slot.aides.iter()) {
-                let owner = self.pids.get(pid);
-                // A command before the program is ended by the same ladder.
-                let before = slot.state.kind() == StateKind::Stopping && role == Role::Main;
-                let prepares = before && owner == Some((id, Role::PreStart));
-                assert!(owner == Some((id, role)) || prepares, "pid {pid}: {owner:?}, {role:?}");
-                processes += 1;
-            }
-            let stays_down = matches!(
-                slot.state,
-                State::Armed | State::Waiting | State::Backoff { .. } | State::Cooldown { .. }
-            );
-            let due = slot.runs.due.is_some();
-            assert!(
-                !due || self.comes_again(id) && !self.shutting_down(),
-                "only who is wanted is due"
-            );
-            assert!(slot.wanted_up || !stays_down, "{}: a next try nobody wants", self.label(id));
-        }
-        assert_eq!(self.pids.len(), processes, "no pid without a state");
-        for id in self.services() {
-            let group = &self.roster.groups[id.index()];
-            let mut tally = Tally::default();
-            for instance in self.all_of(id) {
-                tally.replace(Tally::default(), self.share(instance));
-            }
-            assert_eq!(group.tally, tally);
-            let leaving = |id: &&ServiceId| self.summary(**id).leaving;
-            assert_eq!(group.blockers as usize, self.dependents(id).iter().filter(leaving).count());
-        }
-        assert!(self.touched.is_empty() && self.released.is_empty() && self.pulling.is_empty());
-        assert!(self.vacating.is_empty() && self.arriving.is_empty());
-        self.check_beside();
-    }
-
-    /// The same for the tables of services and instances, which only change with them.
-    pub fn check_roster(&self) {
-        self.roster.check_invariants();
     }
 
     /// What this instance adds to its service's tally.

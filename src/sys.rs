@@ -28,6 +28,7 @@ pub mod reap;
 pub mod rotation;
 pub mod signals;
 pub mod spawn;
+pub mod tail;
 pub mod terminal;
 pub mod unix;
 pub mod users;

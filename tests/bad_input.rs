@@ -114,13 +114,13 @@ fn half_a_request_is_an_error_when_its_sender_is_done_and_nothing_when_they_are_
 }
 
 #[test]
-fn the_thirty_third_client_is_told_and_the_others_are_served() {
+fn one_client_too_many_is_told_and_the_others_are_served() {
     let lar = Lar::start(ONE);
     let mut talks = vec![Talk::with(&lar)];
     // Whoever asked before has left once this one was answered twice.
     talks[0].ping();
     talks[0].ping();
-    talks.extend((1..32).map(|_| Talk::with(&lar)));
+    talks.extend((1..::lar::ctl::server::CLIENTS).map(|_| Talk::with(&lar)));
     for talk in &mut talks {
         talk.ping();
     }

@@ -4,6 +4,8 @@
 
 use std::process::Command;
 
+#[path = "container/pod.rs"]
+mod pod;
 #[path = "container/podman.rs"]
 mod podman;
 

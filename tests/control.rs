@@ -202,7 +202,7 @@ fn plain_is_one_line_of_tab_separated_fields_for_each() {
     let status = lar.ask("status --plain").expect(0).out;
     let rows: Vec<Vec<&str>> = status.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(rows.len(), 3);
-    assert!(rows.iter().all(|row| row.len() == 15), "{rows:?}");
+    assert!(rows.iter().all(|row| row.len() == 17), "{rows:?}");
     assert_eq!(rows[1][..7], ["shop:web@1", "shop", "1", "simple", "running", "yes", "up"]);
 }
 

@@ -218,7 +218,10 @@ fn signals_go_only_to_what_runs_and_reload_only_where_it_is_configured() {
     assert_eq!(world.ask("reload nginx"), ["ok"]);
     assert!(world.supervisor.instance(world.id("nginx")).last_exit.is_some(), "the signal came");
     let verdict = world.verdict("reload plain");
-    assert_eq!(verdict, "error code=failed message=\"plain: no reload signal is configured\"");
+    assert_eq!(
+        verdict,
+        "error code=failed message=\"plain: no reload signal or command is configured\""
+    );
     assert_eq!(world.ask("kill KILL plain"), ["ok"]);
     world.verdict("stop plain");
     let verdict = world.verdict("kill plain");
@@ -309,7 +312,7 @@ fn events_go_on_after_a_half_close_until_the_client_leaves() {
     drop(replay);
     world.turns();
     assert!(!world.server.busy());
-    let clients: Vec<_> = (0..CLIENTS).map(|_| world.client()).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| world.accepted()).collect();
     world.turns();
     assert_eq!(clients.len(), CLIENTS);
     let mut last = world.client();

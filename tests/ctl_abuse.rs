@@ -114,7 +114,7 @@ fn what_was_asked_is_done_even_if_the_client_does_not_wait() {
 #[test]
 fn the_client_after_the_last_is_told_and_a_place_that_gets_free_is_used() {
     let mut world = one();
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| world.client()).collect();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| world.accepted()).collect();
     world.turns();
     let mut more = world.client();
     assert_eq!(more.reply(&mut world), ["error code=failed message=\"too many clients\""]);

@@ -35,12 +35,17 @@ fn every_kind_of_the_table_happens_and_has_its_fields() {
                   flapping 2 in 10s cooldown 50ms rounds 1\n</service>\n\
                   <service slow>\n program false\n backoff linear 1h max 1h jitter 0%\n ready notify\n</service>\n\
                   <service waits>\n program sleep 1000\n requires slow\n</service>\n\
+                  <service sick>\n program sleep 1000\n restart never\n \
+                  health every 10ms failures 2 command false\n</service>\n\
                   <service job>\n program true\n type oneshot\n</service>\n\
                   <service daemon>\n program sleep 1000\n on-shutdown leave\n transcript inherit\n</service>\n\
                   %include {dir}/conf\n";
     let mut lar = Lar::run_in(dir, "  exit-policy never", config, |_| {});
     let rest = to_the_end(&lar);
-    lar.wait("web=running asked=running flappy=failed slow=backoff waits=waiting job=exited extra=running");
+    lar.wait(
+        "web=running asked=running flappy=failed slow=backoff waits=waiting job=exited extra=running \
+         sick=unhealthy",
+    );
     lar.ask("scale web 3").expect(0);
     lar.ask("scale web 2").expect(0);
     lar.ask("restart web@1").expect(0);

@@ -16,6 +16,8 @@ mod edits;
 mod peace;
 #[path = "simulation/random.rs"]
 mod random;
+#[path = "simulation/reaping.rs"]
+mod reaping;
 #[path = "simulation/stray.rs"]
 mod stray;
 #[path = "simulation/world.rs"]

@@ -326,9 +326,11 @@ fn the_tables_of_the_readme_are_the_programs_own() {
     }
     compare("options", &options);
 
-    let mut codes = String::from("| code | means |\n|---|---|\n");
-    for &code in Code::ALL {
-        let _ = writeln!(codes, "| {} | {} |", code as u8, code.meaning());
+    let mut codes = String::from("| code | on the wire | means |\n|---|---|---|\n");
+    let mut all = Code::ALL.to_vec();
+    all.sort_by_key(|code| code.exit());
+    for code in all {
+        let _ = writeln!(codes, "| {} | `{}` | {} |", code.exit(), code.word(), code.meaning());
     }
     compare("exit codes", &codes);
 

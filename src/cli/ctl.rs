@@ -64,7 +64,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
 /// Says what is wrong, and returns the code for it.
 fn complain(code: Code, message: &str) -> u8 {
     let _ = writeln!(io::stderr(), "lar ctl: {message}");
-    code as u8
+    code.exit()
 }
 
 /// Sends one request and shows the reply.
@@ -135,7 +135,7 @@ fn converse(
             }
             Line::Error { code, message } => {
                 let _ = printer.finish(Some((code, &message)));
-                return Ok(code as u8);
+                return Ok(code.exit());
             }
         }
     }

@@ -59,7 +59,9 @@ pub fn config(key: Option<&str>) -> u8 {
 
 /// Prints what lar's exit codes mean; returns its own.
 pub fn exit_codes() -> u8 {
-    let lines = Code::ALL.iter().map(|code| format!("{:>3}  {}\n", *code as u8, code.meaning()));
+    let mut codes = Code::ALL.to_vec();
+    codes.sort_by_key(|code| code.exit());
+    let lines = codes.iter().map(|code| format!("{:>3}  {}\n", code.exit(), code.meaning()));
     print(&lines.collect::<String>())
 }
 

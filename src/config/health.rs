@@ -231,9 +231,6 @@ pub(super) fn check(v: &mut Values, service: &mut Service) {
     if service.log_activity_timeout.is_some() && service.processes.iter().any(silent) {
         unseen(v, "log-activity-timeout");
     }
-    if v.has("log-file") && service.log_activity_timeout.is_none() {
-        warn(v, "log-file", "nothing looks at it without `log-activity-timeout`");
-    }
     fds(v, service);
 }
 

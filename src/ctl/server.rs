@@ -15,12 +15,14 @@ mod change;
 mod door;
 mod events;
 mod feed;
+mod health;
 pub mod linked;
 pub mod listen;
 mod names;
 mod once;
 mod order;
 mod output;
+mod patience;
 mod peer;
 mod pump;
 mod reply;
@@ -56,9 +58,10 @@ use crate::plan::{Allow, InstanceId, Settings};
 use crate::supervisor::{Event, Ticket};
 use crate::time::{Duration, Instant};
 
-/// How many clients are served at once. Each may cost 80 KiB and an fd, so all of them 2.5 MiB:
-/// bounded also when somebody opens connections and forgets them. The next one is told, and let go.
-pub const CLIENTS: usize = 32;
+/// How many clients are served at once: a test suite of many processes may `ensure` the same service. Each may cost
+/// 80 KiB and an fd, so all of them 20 MiB: bounded also when somebody opens connections and forgets them. The next
+/// one is told, and let go.
+pub const CLIENTS: usize = 256;
 
 /// How many of [`CLIENTS`] are kept for those who may do everything: whoever else is allowed something
 /// can't keep the operator out by connecting.

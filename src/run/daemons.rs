@@ -12,12 +12,16 @@ use crate::exit::{ExitStatus, Pid};
 use crate::plan::{InstanceId, Kind, Standing};
 use crate::supervisor::{Event, Found};
 use crate::sys::pidfile::{self, PidFile};
-use crate::sys::reap;
+use crate::sys::{reap, tail};
 use crate::time::Instant;
 
 /// How many of the orphans that were reaped last are remembered: a daemon that ends between its fork and the reading
 /// of its PID file is among them.
 const REMEMBERED: usize = 32;
+
+/// How much of a log file is read for those who are told that a start has failed: bytes, and the last lines of these.
+const LOG_TAIL: u64 = 8192;
+const LOG_LINES: usize = 10;
 
 /// Orphans that were reaped, and how they had ended; the latest ones.
 pub(super) struct Orphans {
@@ -321,13 +325,34 @@ impl Loop {
     /// The log as it is before the start: what comes is news.
     pub(super) fn mark_log(&mut self, instance: InstanceId) {
         let viewed = self.supervisor.instance(instance);
-        if self.supervisor.service(viewed.service).log_activity_timeout.is_none() {
+        let watched = self.supervisor.service(viewed.service).log_activity_timeout.is_some();
+        let process = self.supervisor.process(instance);
+        let has_file = process.is_some_and(|process| process.log_file.is_some());
+        if !watched && !has_file {
             return;
         }
         let mark = self.mark_of(instance);
         if let Some(Some(images)) = self.images.get_mut(instance.index()) {
             images.mark = mark;
+            images.log_from = if has_file { mark.size } else { 0 };
         }
+    }
+
+    /// The last lines that its log file has been given since its last start. A file that is none, or a link to
+    /// somebody else's, is nobody's log.
+    pub(super) fn new_in_log(&self, instance: InstanceId) -> Vec<String> {
+        let process = self.supervisor.process(instance);
+        let Some(path) = process.and_then(|process| process.log_file.as_deref()) else {
+            return Vec::new();
+        };
+        let images = self.images.get(instance.index()).and_then(Option::as_ref);
+        let from = images.map_or(0, |images| images.log_from);
+        let text = match tail::since(path, from, LOG_TAIL) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(_) => return Vec::new(),
+        };
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().rev().take(LOG_LINES).rev().map(|line| (*line).to_owned()).collect()
     }
 
     fn mark_of(&self, instance: InstanceId) -> Mark {

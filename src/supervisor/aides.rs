@@ -250,6 +250,15 @@ impl Supervisor {
         }
     }
 
+    /// The stop command has had its time.
+    pub(super) fn end_stop_command(&mut self, id: InstanceId) {
+        let slot = &mut self.roster.slots[id.index()];
+        if slot.aides.get(Role::Stop).is_some() {
+            slot.stop_failed = slot.stop_failed.or(Some(Outcome::TimedOut));
+            self.kill_aide(id, Role::Stop);
+        }
+    }
+
     /// An operator wants one of its commands run. Those that come while one runs share the next one.
     pub(super) fn send_on_errand(&mut self, now: Instant, id: InstanceId, role: Role) {
         let ticket = self.roster.slots[id.index()].ticket;
@@ -268,6 +277,18 @@ impl Supervisor {
             self.rearm(id);
             self.push(Action::Spawn { instance: id, role });
         }
+    }
+
+    /// Whether a command that was asked for by this order, or a later one, is under way or yet to come.
+    pub fn is_on_errand(&self, id: InstanceId, order: Ticket) -> bool {
+        let errands = &self.roster.slots[id.index()].errands;
+        errands.now.is_some_and(|errand| errand.ticket >= order)
+            || errands.next.is_some_and(|(_, ticket)| ticket >= order)
+    }
+
+    /// Whether an operator's order can be a command of its own to it.
+    pub fn has_command(&self, id: InstanceId, task: Task) -> bool {
+        self.roster.slots[id.index()].standing == Standing::Regular && self.has_task(id, task)
     }
 
     /// It has had its time.

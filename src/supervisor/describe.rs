@@ -85,21 +85,7 @@ impl fmt::Display for Why<'_> {
         let name = |id: ServiceId| &self.supervisor.service(id).name;
         match self.cause {
             Cause::Boot => f.write_str("starts at boot"),
-            Cause::Operator(verb) => match verb {
-                Verb::Start => f.write_str("start was ordered"),
-                Verb::Stop => f.write_str("stop was ordered"),
-                Verb::Restart => f.write_str("restart was ordered"),
-                Verb::Clear => f.write_str("clear was ordered"),
-                Verb::Kill(signal) => write!(f, "{signal} was ordered"),
-                Verb::Remove => f.write_str("remove was ordered"),
-                Verb::Scale => f.write_str("scale was ordered"),
-                Verb::Apply => f.write_str("its configuration changed"),
-                Verb::Roll => f.write_str("a rolling restart was ordered"),
-                Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
-                Verb::Once => f.write_str("one run was ordered"),
-                Verb::Reload => f.write_str("reload was ordered"),
-                Verb::Ensure => f.write_str("ensure was ordered"),
-            },
+            Cause::Operator(verb) => ordered(f, verb),
             Cause::Awaits => {
                 f.write_str("waits for a connection on ")?;
                 for (at, name) in self.sockets().iter().enumerate() {
@@ -143,8 +129,8 @@ impl fmt::Display for Why<'_> {
             Cause::Lost => f.write_str("its daemon is gone, nobody knows how it ended"),
             Cause::MainPid => f.write_str("it names another process as its main one"),
             Cause::StartTimeout(step) => self.timeout(f, step),
-            Cause::Unhealthy(1) => f.write_str("unhealthy: a bad answer"),
-            Cause::Unhealthy(count) => write!(f, "unhealthy: {count} bad answers in a row"),
+            Cause::Unhealthy(1) => f.write_str("a bad answer about its health"),
+            Cause::Unhealthy(count) => write!(f, "{count} bad answers in a row"),
             Cause::Healthy => f.write_str("healthy again"),
             Cause::Exited(status, life) => write!(f, "{status} after {}", Human(life)),
             Cause::Retry => f.write_str("tries again"),
@@ -156,5 +142,24 @@ impl fmt::Display for Why<'_> {
             Cause::Left => f.write_str("the manager ends; it runs on without it"),
             Cause::Bygone => f.write_str("because of a service that was removed since"),
         }
+    }
+}
+
+/// What an operator has ordered.
+fn ordered(f: &mut fmt::Formatter<'_>, verb: Verb) -> fmt::Result {
+    match verb {
+        Verb::Start => f.write_str("start was ordered"),
+        Verb::Stop => f.write_str("stop was ordered"),
+        Verb::Restart => f.write_str("restart was ordered"),
+        Verb::Clear => f.write_str("clear was ordered"),
+        Verb::Kill(signal) => write!(f, "{signal} was ordered"),
+        Verb::Remove => f.write_str("remove was ordered"),
+        Verb::Scale => f.write_str("scale was ordered"),
+        Verb::Apply => f.write_str("its configuration changed"),
+        Verb::Roll => f.write_str("a rolling restart was ordered"),
+        Verb::Replace => f.write_str("it was stopped alone, and is replaced"),
+        Verb::Once => f.write_str("one run was ordered"),
+        Verb::Reload => f.write_str("reload was ordered"),
+        Verb::Ensure => f.write_str("ensure was ordered"),
     }
 }

@@ -19,8 +19,10 @@ impl Supervisor {
     ) {
         let slot = &mut self.roster.slots[id.index()];
         let (wanted_up, status) = (slot.wanted_up, outcome.ok());
-        slot.last_exit = status.or(slot.last_exit);
         let good = status.is_some_and(ExitStatus::success);
+        if !(good && matches!(slot.state, State::Forking { .. })) {
+            slot.last_exit = status.or(slot.last_exit); // a launcher's success is no end
+        }
         let exchanged = self.service_of(id).kind == Kind::Forking && self.is_being_restarted(id);
         let (then, life, reason) = match self.roster.slots[id.index()].state {
             State::Forking { .. } if good && wanted_up => {
@@ -58,8 +60,35 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed => return,
         };
+        let cause = self.part(now, id, outcome, reason, life, wanted_up);
+        let then = match outcome {
+            Err(_) => super::steps::not_at_once(now, then),
+            Ok(_) => then,
+        };
+        match lingering {
+            true => {
+                let until = now + super::CLEARING_MAX;
+                self.cancel_all(id);
+                let state = State::Clearing { rest: Rest::Group, until, then };
+                self.enter(now, id, state, cause);
+            }
+            false => self.wind_up(now, id, None, then, cause),
+        }
+    }
+
+    /// Notes how the main process has parted, restarts those who go along with it, and says why it ended.
+    fn part(
+        &mut self,
+        now: Instant,
+        id: InstanceId,
+        outcome: Result<ExitStatus, (Stage, Errno)>,
+        reason: Option<Reason>,
+        life: Duration,
+        wanted_up: bool,
+    ) -> Cause {
         let slot = &mut self.roster.slots[id.index()];
-        let stray = matches!(reason, Some(Reason::Stray(_)));
+        let (stray, before) = (matches!(reason, Some(Reason::Stray(_))), slot.cause);
+        let status = outcome.ok();
         if !stray {
             slot.attempt.exit = status;
         }
@@ -70,27 +99,13 @@ impl Supervisor {
             let service = slot.service;
             self.restart_companions(now, service);
         }
-        let before = self.roster.slots[id.index()].cause;
-        let cause = match (outcome, reason) {
-            (Err((stage, errno)), _) => {
-                let (then, cause) =
-                    (super::steps::not_at_once(now, then), Cause::SpawnFailed(stage, errno));
-                return self.wind_up(now, id, None, then, cause);
-            }
+        match (outcome, reason) {
+            (Err((stage, errno)), _) => Cause::SpawnFailed(stage, errno),
             // How lar ended it says less than why.
             (Ok(_), Some(Reason::StartTimeout(step))) if wanted_up => Cause::StartTimeout(step),
             (Ok(_), Some(Reason::Unhealthy(count))) if wanted_up => Cause::Unhealthy(count),
             (Ok(_), Some(Reason::Stray(_))) => before,
             (Ok(status), _) => Cause::Exited(status, life),
-        };
-        match lingering {
-            true => {
-                let until = now + super::CLEARING_MAX;
-                self.cancel_all(id);
-                let state = State::Clearing { rest: Rest::Group, until, then };
-                self.enter(now, id, state, cause);
-            }
-            false => self.wind_up(now, id, None, then, cause),
         }
     }
 
@@ -187,7 +202,10 @@ impl Supervisor {
             }
         };
         if self.roster.slots[id.index()].aides.get(role).is_some() {
-            self.kill_aide(id, role);
+            match role {
+                Role::Stop => self.end_stop_command(id),
+                _ => self.kill_aide(id, role),
+            }
             let until = now + super::CLEARING_MAX;
             self.change(id, |slot| slot.state = State::Clearing { rest: killed, until, then });
             return self.rearm(id);

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use super::Supervisor;
-use super::event::{Cause, Phase};
-use super::state::State;
+use super::event::{Cause, Phase, Role};
+use super::state::{Check, How, Rest, State};
 use crate::plan::{GiveUp, InstanceId, Kind, Restart};
 use crate::time::{Human, Instant};
 
@@ -15,7 +15,51 @@ pub struct Advice<'a> {
     now: Instant,
 }
 
+/// `not ready yet`, `1 of 3 answers bad`
+pub struct Doing<'a> {
+    supervisor: &'a Supervisor,
+    instance: InstanceId,
+}
+
 impl Supervisor {
+    /// What an instance is doing that its phase does not say: which step of a start or a stop it is at, or how it has
+    /// answered lately.
+    pub fn doing(&self, id: InstanceId) -> Option<Doing<'_>> {
+        let slot = &self.roster.slots[id.index()];
+        let speaks = match slot.state {
+            State::Spawning { .. }
+            | State::Preparing { .. }
+            | State::Forking { .. }
+            | State::Seeking { .. }
+            | State::Starting { .. } => true,
+            State::Running { check, .. } => {
+                slot.errands.now.is_some() || check.failures > 0 && !check.sick
+            }
+            State::Stopping { how, .. } => how == How::CommandRuns,
+            State::Clearing { .. } => true,
+            State::Stopped
+            | State::Armed
+            | State::Waiting
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => false,
+        };
+        speaks.then_some(Doing { supervisor: self, instance: id })
+    }
+
+    /// Of an instance that is up and asked about its health: `ok`, `failing` (some bad answers, not too many yet) or
+    /// `unhealthy`.
+    pub fn health_word(&self, id: InstanceId) -> Option<&'static str> {
+        self.question(id, Role::Health)?;
+        match self.roster.slots[id.index()].state {
+            State::Running { check: Check { sick: true, .. }, .. } => Some("unhealthy"),
+            State::Running { check: Check { failures: 0, .. }, .. } => Some("ok"),
+            State::Running { .. } => Some("failing"),
+            _ => None,
+        }
+    }
+
     /// How often in a row it has rested because it flapped, and how often it may.
     pub fn rests(&self, id: InstanceId) -> Option<(u32, Option<u32>)> {
         let flapping = self.service_of(id).rules.flapping?;
@@ -26,8 +70,8 @@ impl Supervisor {
     pub fn advice(&self, id: InstanceId, now: Instant) -> Option<Advice<'_>> {
         let speaks = match self.instance(id).phase {
             Phase::Stopped | Phase::Backoff | Phase::Cooldown | Phase::Failed => true,
-            Phase::Waiting | Phase::Exited => true,
-            Phase::Starting | Phase::Running | Phase::Unhealthy | Phase::Stopping => false,
+            Phase::Waiting | Phase::Exited | Phase::Unhealthy => true,
+            Phase::Starting | Phase::Running | Phase::Stopping => false,
         };
         speaks.then_some(Advice { supervisor: self, instance: id, now })
     }
@@ -76,6 +120,11 @@ impl fmt::Display for Advice<'_> {
                     ),
                 }
             }
+            State::Running { .. } => write!(
+                f,
+                "`restart never` leaves it as it is; a good answer makes it healthy again, `restart {label}` starts it \
+                 anew"
+            ),
             State::Stopped => write!(f, "`start {label}` starts it"),
             State::Armed => write!(f, "the next connection starts it, and so does `start {label}`"),
             State::Spawning { .. }
@@ -83,9 +132,56 @@ impl fmt::Display for Advice<'_> {
             | State::Forking { .. }
             | State::Seeking { .. }
             | State::Starting { .. }
-            | State::Running { .. }
             | State::Stopping { .. }
             | State::Clearing { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Doing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slot = &self.supervisor.roster.slots[self.instance.index()];
+        let service = self.supervisor.service_of(self.instance);
+        match slot.state {
+            State::Spawning { role: Role::PreStart, .. } | State::Preparing { .. } => {
+                f.write_str("pre-start runs")
+            }
+            State::Spawning { .. } => f.write_str("its program is being started"),
+            State::Forking { .. } => f.write_str("its program has not left a daemon behind yet"),
+            State::Seeking { foreign, .. } => {
+                let process = self.supervisor.process(self.instance);
+                let path = process.and_then(|process| process.pid_file.as_deref());
+                match (path, foreign) {
+                    (Some(path), Some(pid)) => {
+                        write!(f, "{path} names {pid}, which is no process of its")
+                    }
+                    (Some(path), None) => write!(f, "waits for its process id in {path}"),
+                    (None, _) => f.write_str("waits for its process id (MAINPID=)"),
+                }
+            }
+            State::Starting { .. } if service.kind == Kind::Oneshot => f.write_str("not done yet"),
+            State::Starting { .. } => f.write_str("not ready yet"),
+            State::Running { check, .. } => match slot.errands.now {
+                Some(errand) => write!(f, "{} runs", errand.role.word()),
+                None => {
+                    let most = service.health.unwrap_or_default().failures;
+                    write!(f, "{} of {most} answers bad", check.failures)
+                }
+            },
+            State::Stopping { .. } => f.write_str("stop-command runs"),
+            State::Clearing { rest, .. } => f.write_str(match rest {
+                Rest::Group => "the rest of its process group is ending",
+                Rest::Command | Rest::CommandKilled => "stop-command runs",
+                Rest::Strays => "what it left behind is looked for",
+                Rest::PostStop | Rest::PostStopKilled => "post-stop runs",
+            }),
+            State::Stopped
+            | State::Armed
+            | State::Waiting
+            | State::Backoff { .. }
+            | State::Cooldown { .. }
+            | State::Exited { .. }
+            | State::Failed => Ok(()),
         }
     }
 }

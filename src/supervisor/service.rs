@@ -205,6 +205,8 @@ impl Supervisor {
         self.call_off(now, id);
         match self.roster.slots[id.index()].state {
             State::Running { .. } if verb == Verb::Restart && self.has_task(id, Task::Restart) => {
+                self.want(id, true);
+                self.pull(now, self.roster.slots[id.index()].service);
                 self.send_on_errand(now, id, Role::Restart);
             }
             State::Preparing { .. }

@@ -184,8 +184,19 @@ mod tests {
         for empty in ["", "\n", "  \n \n"] {
             assert_eq!(parse(empty.as_bytes()), PidFile::Empty, "{empty:?}");
         }
-        let garbage =
-            ["0", "1", "-42", "+42", "42x", "4 2", "0x2a", "99999999999", "pid 42", "\n42", "4\02"];
+        let garbage = [
+            "0",
+            "1",
+            "-42",
+            "+42",
+            "42x",
+            "4 2",
+            "0x2a",
+            "99999999999",
+            "pid 42",
+            "\n42",
+            "4\u{0}2",
+        ];
         for bad in garbage {
             assert_eq!(parse(bad.as_bytes()), PidFile::Garbage, "{bad:?}");
         }

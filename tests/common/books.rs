@@ -15,15 +15,15 @@ mod commands;
 mod edits;
 #[path = "kinds.rs"]
 mod kinds;
+#[path = "ladder.rs"]
+mod ladder;
 #[path = "pulled.rs"]
 mod pulled;
 #[path = "summary.rs"]
 mod summary;
 
 use lar::exit::{ExitStatus, Pid};
-use lar::plan::{
-    InstanceId, KillMode, Kind, Plan, Probe, Service, ServiceId, Standing, Start, Task,
-};
+use lar::plan::{InstanceId, Kind, Plan, Probe, Service, ServiceId, Standing, Start, Task};
 use lar::signal::Signal;
 use lar::supervisor::state::StateKind;
 use lar::supervisor::{
@@ -443,68 +443,6 @@ impl Books {
         let owes = self.has(id, Task::PostStop) && !run;
         let hung = self.process(id, Role::PostStop).is_some();
         (self.shadows[id.index()].owes, self.shadows[id.index()].hung) = (owes, hung);
-    }
-
-    fn audit_rung(&mut self, id: InstanceId, target: SignalTarget, signal: Signal) {
-        let (SignalTarget::Process(pid) | SignalTarget::Group(pid)) = target;
-        let (process, group) = (SignalTarget::Process(pid), SignalTarget::Group(pid));
-        let service = self.service(id);
-        let all = self.core.settings().single.as_ref().is_some_and(|single| single.group);
-        let (soft, hard) = match service.kill_mode {
-            _ if all => (group, group),
-            KillMode::Mixed => (process, group),
-            KillMode::Group => (group, group),
-            KillMode::Process => (process, process),
-        };
-        let (ladder, now, instead) = (service.stop.clone(), self.now, self.end_signal);
-        let (again, abort) = (self.kill_again(), self.service(id).start_abort_timeout);
-        let shadow = &mut self.shadows[id.index()];
-        if shadow.overdue {
-            shadow.overdue = false;
-            assert_eq!((target, signal), (hard, Signal::KILL), "the manager's last word");
-            shadow.climb = Some(Climb { rung: ladder.rungs.len() + 1, ..CLIMB });
-            return;
-        }
-        let climb = shadow.climb.as_mut().unwrap_or_else(|| panic!("{signal} that nobody wants"));
-        if climb.cont {
-            climb.cont = false;
-            let soft = if climb.abort { hard } else { soft };
-            return assert_eq!((target, signal), (soft, Signal::CONT), "CONT follows");
-        }
-        if climb.other {
-            climb.cont = ![Signal::KILL, Signal::CONT].contains(&signal);
-            return;
-        }
-        assert!(climb.due.is_some_and(|due| due <= now), "{signal} before its time");
-        match ladder.rungs.get(climb.rung).filter(|_| !climb.abort || climb.rung == 0) {
-            Some(rung) if climb.abort => {
-                assert_eq!((target, signal), (hard, rung.signal));
-                climb.due = Some(now + abort);
-                climb.cont = signal != Signal::KILL && signal != Signal::CONT;
-            }
-            Some(rung) => {
-                let first = instead.filter(|_| climb.rung == 0);
-                assert_eq!(signal, first.unwrap_or(rung.signal));
-                assert_eq!(target, soft);
-                climb.due = Some(now + rung.wait);
-                climb.cont = signal != Signal::KILL && signal != Signal::CONT;
-            }
-            None => {
-                let rungs = if climb.abort { 1 } else { ladder.rungs.len() };
-                let last = climb.rung == rungs || again.is_some();
-                let last = last && (ladder.kill || climb.abort);
-                assert!(last && signal == Signal::KILL, "{signal} past the last rung");
-                assert_eq!(target, hard);
-                climb.due = again.map(|again| now + again);
-            }
-        }
-        climb.rung += 1;
-    }
-
-    /// How soon KILL is repeated: only zdaemon's manager does that.
-    fn kill_again(&self) -> Option<Duration> {
-        let runner = self.core.settings().runner.as_ref()?;
-        Some(Duration::from_secs(u64::from(runner.backoff_limit().max(1))))
     }
 
     fn audit_change(&mut self, change: Change, event: Event) {

@@ -8,9 +8,8 @@ pub fn audit(change: &Change, event: Event, label: &str) {
     let Change { from, to, kinds, parting, .. } = *change;
     let exited = kinds.has(EventKind::Exited);
     assert_eq!(exited, parting.is_some(), "{label}: {kinds}");
-    // Of a daemon that ended before it was found, the end is known late.
-    let late = matches!(event, Event::Found { what: Found::Gone(..), .. });
-    let ends = late || matches!(event, Event::Exited { .. } | Event::ExecFailed { .. });
+    let gone = matches!(event, Event::Found { what: Found::Gone(..), .. });
+    let ends = gone || matches!(event, Event::Exited { .. } | Event::ExecFailed { .. });
     assert!(ends || !exited, "{label}: {kinds}");
     let begins = matches!(event, Event::Spawned { .. });
     assert!(begins || !kinds.has(EventKind::Spawned), "{label}: {kinds}");

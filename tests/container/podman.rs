@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How long anything may take that is waited for: a busy machine's worst, not what is expected.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The image with lar and nothing else, and the one with busybox and the files of `tests/container/etc`.
 const BARE: &str = "localhost/lar-test-bare";
-const IMAGE: &str = "localhost/lar-test";
+pub const IMAGE: &str = "localhost/lar-test";
 
 /// What works on a machine where root lacks CAP_SYS_RESOURCE, and is harmless elsewhere.
 const RUN: &[&str] = &[

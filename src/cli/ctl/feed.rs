@@ -187,7 +187,7 @@ impl<'a> Talk<'a> {
                     }
                     Line::Error { code, message } => {
                         let _ = self.printer.finish(Some((code, &message)));
-                        return Ok(code as u8);
+                        return Ok(code.exit());
                     }
                 }
             }

@@ -14,6 +14,7 @@ const TEXT: &[&str] = &[
     "error",
     "line",
     "cause",
+    "doing",
     "last_exit",
     "version",
     "level",

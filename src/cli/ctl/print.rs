@@ -44,6 +44,8 @@ const STATUS: &[&str] = &[
     "last_exit",
     "text",
     "cause",
+    "health",
+    "doing",
 ];
 const EVENT: &[&str] = &[
     "seq",
@@ -129,9 +131,8 @@ impl Printer {
         // The state says it already.
         let shown = self.command == Command::Status && code == Code::NotRunning;
         let mut err = io::stderr().lock();
-        if self.command == Command::Health && code == Code::Failed {
-            return writeln!(err, "unhealthy: {message}");
-        }
+        // One line is all that a probe wants to hear.
+        let shown = shown || self.command == Command::Health && code == Code::Failed;
         if !shown {
             writeln!(err, "lar ctl: {message}")?;
         }
@@ -151,7 +152,7 @@ impl Printer {
     }
 
     fn keep(&mut self, record: &Fields) {
-        let output = self.command != Command::Logs
+        let output = !matches!(self.command, Command::Logs | Command::Health)
             && record.bytes("state").is_none()
             && (record.bytes("text").is_some() || record.bytes("lost_bytes").is_some());
         if output { &mut self.output } else { &mut self.records }.push(record.clone());
@@ -169,7 +170,7 @@ impl Printer {
             Command::Config | Command::Apply => &["line"],
             Command::Ping => &["pong", "pid"],
             Command::Version => &["version", "pid", "uptime_ms", "started_ms", "config"],
-            Command::Health => &["healthy", "up", "wanted"],
+            Command::Health => &["healthy", "up", "wanted", "text"],
             Command::LogLevel => &["level"],
             _ => STATUS,
         }
@@ -291,10 +292,15 @@ impl Printer {
                 let (version, pid, up) = (text("version"), text("pid"), human("uptime_ms"));
                 format!("lar {version}, pid {pid}, up {up}{}", config.unwrap_or_default())
             }
-            Command::Health if text("healthy") == "yes" => {
-                format!("healthy: {} of {} up", text("up"), text("wanted"))
+            Command::Health if self.only.is_some() && number("wanted") == 1 => {
+                printable(text("text"))
             }
-            Command::Health => format!("{} of {} up", text("up"), text("wanted")),
+            Command::Health => {
+                let healthy = if text("healthy") == "yes" { "healthy" } else { "unhealthy" };
+                let why = record.text("text").map(|text| format!("; {}", printable(text)));
+                let why = why.unwrap_or_default();
+                format!("{healthy}: {} of {} up{why}", text("up"), text("wanted"))
+            }
             Command::LogLevel => text("level"),
             Command::Send => {
                 let error = record.text("error").map(|error| format!(": {error}"));
@@ -342,7 +348,7 @@ impl Printer {
         let colour = match state {
             "running" => "32",
             "waiting" | "starting" | "stopping" | "backoff" => "33",
-            "cooldown" | "failed" => "31",
+            "unhealthy" | "cooldown" | "failed" => "31",
             "stopped" | "exited" => "2",
             _ => return state.to_owned(),
         };
@@ -393,11 +399,15 @@ fn detail(record: &Fields) -> String {
     let stopped = record.text("state").is_some_and(|state| state == "stopped");
     // Who is down and wanted up waits for something.
     let waits = stopped && record.text("wanted").is_some_and(|wanted| wanted == "up");
-    let cause = text("cause").filter(|_| waits || !up && !stopped);
+    // Where it is on its way says more than why it has set out.
+    let starts = record.text("state").is_some_and(|state| state == "starting");
+    let doing = text("doing");
+    let told = up || stopped || starts && doing.is_some();
+    let cause = text("cause").filter(|_| waits || !told);
     let restarts = record.number("restarts").unwrap_or(0);
     let last = text("last_exit").filter(|_| up && restarts > 0);
     let last = last.map(|last| format!("last exit: {last}"));
-    let parts = [cause, next_try(record), text("text"), last];
+    let parts = [cause, doing, next_try(record), text("text"), last];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Failure {
-        Failure { code: code as u8, message: message.into(), said: Vec::new() }
+        Failure { code: code.exit(), message: message.into(), said: Vec::new() }
     }
 
     /// Somebody has asked lar to end.

@@ -100,7 +100,8 @@ keys! {
     Service / "start" {
         "pre-start" "WORD…" [""] "/bin/true" Restart
             : "a command before its program, within start-timeout; if it fails, so does the start";
-        "ready" "[timeout TIME] tcp HOST:PORT | unix PATH | http URL | file PATH | log TEXT | command WORD… | notify | fd N | none"
+        "ready"
+            "[timeout TIME] tcp HOST:PORT | unix PATH | http URL | file PATH | log TEXT | command WORD… | notify | fd N"
             ["none"] "tcp 127.0.0.1:80" Restart
             : "how lar learns that it may be depended on; none: spawned is ready";
         "ready-interval" "TIME" ["100ms"] "1s" Live
@@ -112,7 +113,7 @@ keys! {
         "log-activity-timeout" "TIME|none" ["none"] "7s" Live
             : "while it is not ready: a silence this long is a start timeout";
         "log-file" "PATH" ["its transcript"] "/web.log" Restart
-            : "the file whose growth log-activity-timeout looks at";
+            : "the log it writes itself: log-activity-timeout watches it, a failed start shows what is new";
     }
     Service / "health" {
         "health" "[every TIME] [timeout TIME] [failures N] KIND… as of `ready`, but log and fd; or none" ["none"]

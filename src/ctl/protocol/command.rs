@@ -149,6 +149,7 @@ macro_rules! commands {
 
 const NONE: &[Flag] = &[];
 const ACT: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Strict, Flag::Progress];
+const ENSURE: &[Flag] = &[Flag::NoWait, Flag::Timeout, Flag::Progress];
 const STOP: &[Flag] = &[
     Flag::NoWait,
     Flag::Timeout,
@@ -190,7 +191,10 @@ commands! {
         "stop if up, then start; or the other way round: --rolling"
     Once "once" "[-e NAME=VALUE]… [--timeout TIME] NAME [-- ARG…]" Run Operate ONCE;
         "run its program once more, beside its instances, and end as that does"
-    Reload "reload" "NAME…" SomeNames Operate NONE; "send the service its own reload signal"
+    Ensure "ensure" "NAME…" SomeNames Operate ENSURE;
+        "start it unless it is up, ask it again if it is; done when it can be connected to"
+    Reload "reload" "NAME…" SomeNames Operate ENSURE;
+        "send the service its reload signal, or run its reload command"
     Kill "kill" "[SIGNAL] NAME…" Signal Operate NONE; "send main processes a signal (default TERM)"
     Send "send" "[--stream S] [--close] NAME [TEXT…|-]" Text Operate SEND;
         "write a line, or what comes from standard input, to its input (`stdin pipe`) or a stream"
@@ -208,7 +212,8 @@ commands! {
         "until it is in this state; `up`, `down` and `ready` are understood, too"
     Ping "ping" "" Nothing View NONE; "whether a manager answers"
     Version "version" "" Nothing View NONE; "which manager this is"
-    Health "health" "[NAME…]" Names View NONE; "exit code 0 if all that is wanted up is up"
+    Health "health" "[NAME…]" Names View NONE;
+        "exit code 0 if all that is wanted up (or is named) is up and healthy; one line about it"
     LogLevel "loglevel" "[LEVEL]" Level View NONE; "show or set what the event log says"
     Shutdown "shutdown" "" Nothing Admin &[Flag::NoWait]; "stop everything in order, and end"
 }

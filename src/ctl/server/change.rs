@@ -3,10 +3,11 @@
 
 use super::names::Targets;
 use super::once::Run;
-use super::verbs::{Refusal, Turn, patience, refuse_to_break, with_dependents};
+use super::patience::patience;
+use super::verbs::{Refusal, Turn, refuse_to_break, with_dependents};
 use super::view::View;
 use super::wait::{Goal, Waiter};
-use super::work::{Ordered, Reply, Verdict, What, Work};
+use super::work::{Ordered, Output, Reply, Verdict, What, Work};
 use super::{Done, Edit, Once, Order};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::{Count, INSTANCES, Request};
@@ -191,7 +192,11 @@ pub fn await_done(done: Done, ordered: Ordered, view: &View) -> Work {
         Some((id, over)) if ordered.wait || over.is_some() => return Work::Run(Run::new(id, over)),
         Some((id, _)) => {
             let targets = Targets::Some(vec![id]);
-            return Work::Reply(Reply::of(What::Status { output: false }, targets, Verdict::Ok));
+            return Work::Reply(Reply::of(
+                What::Status { output: Output::None },
+                targets,
+                Verdict::Ok,
+            ));
         }
         None => {}
     }

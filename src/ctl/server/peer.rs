@@ -15,8 +15,7 @@ use crate::plan::Access;
 use crate::time::{Duration, Instant};
 
 /// Bytes of a reply that may wait for one client. Longer replies are produced as it reads; what a
-/// subscriber does not read in time waits in the journal. 32 clients that read nothing cost 512
-/// KiB.
+/// subscriber does not read in time waits in the journal. 256 clients that read nothing cost 4 MiB.
 pub const OUTPUT: usize = 16 * 1024;
 
 /// How long a client that was cut off may take to read the reason: it may have been stopped by Ctrl-Z. It costs no more

@@ -3,7 +3,7 @@
 use super::peer::Peer;
 use super::reply::{self, Step};
 use super::view::View;
-use super::work::{Reply, Verdict, What, Work};
+use super::work::{Output, Reply, Verdict, What, Work};
 use super::{events, feed};
 use crate::ctl::protocol::record::Buffer;
 use crate::exit::Code;
@@ -75,7 +75,11 @@ fn advance(peer: &mut Peer, view: &View) -> Step {
                 return Step::Wrote;
             }
             let Some(outcome) = waiter.outcome(view) else { return Step::Later };
-            let output = matches!(outcome, Err((Code::StartFailed, _)));
+            let output = match outcome {
+                Err((Code::StartFailed | Code::StartTimeout, _)) => Output::Failed,
+                Err((Code::Failed | Code::Forced, _)) => Output::Command(waiter.ticket),
+                _ => Output::None,
+            };
             if !waiter.lines.is_empty() {
                 peer.work = Work::Reply(Reply::lines(&waiter.lines, outcome.into()));
                 return Step::Wrote;

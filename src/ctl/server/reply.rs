@@ -4,7 +4,7 @@
 
 use super::output;
 use super::view::View;
-use super::work::{Reply, What};
+use super::work::{Output, Reply, What};
 use super::{events, feed};
 use crate::ctl::protocol::record::{Buffer, Record};
 use crate::ctl::protocol::request::level_word;
@@ -106,8 +106,8 @@ fn instance(
     let service_of = |id| view.supervisor.instance(id).service;
     let service = service_of(id);
     match what {
-        What::Status { output } => status_and_output(id, at, *output, view, out),
-        What::Aftermath(_) => status_and_output(id, at, true, view, out),
+        What::Status { output } => status_and_output(id, at, *output, pieces, view, out),
+        What::Aftermath(_) => status_and_output(id, at, Output::Failed, pieces, view, out),
         What::Why => match view.journal.of(id).nth(at as usize) {
             Some(entry) => told(events::event(entry, view, out), Some(at + 1)),
             // After its history comes what it is now.
@@ -139,20 +139,64 @@ fn kind_word(service: &Service) -> &'static str {
     }
 }
 
-/// Its record, and if it has failed, its last output: from 1 on, `at` is a position in that, plus 1.
-fn status_and_output(id: InstanceId, at: u64, output: bool, view: &View, out: &mut Buffer) -> Told {
+/// Whether its last output is told.
+fn tells_output(id: InstanceId, whose: Output, supervisor: &Supervisor) -> bool {
+    match whose {
+        Output::None => false,
+        Output::Failed => {
+            let phase = supervisor.instance(id).phase;
+            let ended = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
+            ended.contains(&phase) && !supervisor.is_up(id)
+        }
+        Output::Command(order) => {
+            let errand = supervisor.errand(id).filter(|(ticket, _)| *ticket >= order);
+            errand.is_some_and(|(_, outcome)| !outcome.good())
+                || supervisor.stop_failure(id).is_some()
+        }
+    }
+}
+
+/// From here on, `at` counts the new lines of an instance's own log file: no output is ever that long.
+const LOG: u64 = 1 << 62;
+
+/// Its record, and perhaps its last output: from 1 on, `at` is a position in that, plus 1. Then what it has written to
+/// its own log file.
+fn status_and_output(
+    id: InstanceId,
+    at: u64,
+    whose: Output,
+    pieces: &mut Vec<(String, bool)>,
+    view: &View,
+    out: &mut Buffer,
+) -> Told {
     let ring = (view.output)(id);
     let Some(position) = at.checked_sub(1) else {
-        let phase = view.supervisor.instance(id).phase;
-        let ended = [Phase::Backoff, Phase::Cooldown, Phase::Failed, Phase::Exited];
-        let failed = ended.contains(&phase) && !view.supervisor.is_up(id);
-        let ring = ring.filter(|_| output && failed);
-        let tail = ring.map(|ring| output::tail(ring, output::LAST_LINES) + 1);
-        return told(status(id, view, out), tail);
+        let tells = tells_output(id, whose, view.supervisor);
+        let tail = ring.map_or(LOG, |ring| output::tail(ring, output::LAST_LINES) + 1);
+        return told(status(id, view, out), tells.then_some(tail));
     };
+    if at >= LOG {
+        return own_log(id, at - LOG, pieces, view, out);
+    }
     let Some(ring) = ring else { return Ok(None) };
     let next = output::line(&view.supervisor.label(id), ring, position, true, out)?;
-    Ok(next.map(|position| position + 1))
+    Ok(Some(next.map_or(LOG, |position| position + 1)))
+}
+
+/// The new line number `at` of its own log file.
+fn own_log(
+    id: InstanceId,
+    at: u64,
+    pieces: &mut Vec<(String, bool)>,
+    view: &View,
+    out: &mut Buffer,
+) -> Told {
+    if at == 0 && pieces.is_empty() {
+        *pieces = cut_up(&(view.log)(id));
+    }
+    let Some((piece, more)) = pieces.get(at as usize) else { return Ok(None) };
+    let record = out.record().field("name", view.supervisor.label(id)).field("text", piece);
+    told(record.maybe("part", more.then_some("yes")).finish(), Some(LOG + at + 1))
 }
 
 /// As records have it.
@@ -194,7 +238,8 @@ fn state<'a>(id: InstanceId, view: &View, out: &'a mut Buffer) -> Record<'a> {
     let next = instance.next.map(|next| millis(next.since(view.now)));
     let record = record.maybe("next_ms", next).maybe("last_exit", instance.last_exit);
     let record = record.maybe("text", Some(text).filter(|text| !text.is_empty()));
-    record.field("cause", cause)
+    let record = record.maybe("health", supervisor.health_word(id));
+    record.maybe("doing", supervisor.doing(id)).field("cause", cause)
 }
 
 fn yes_no(yes: bool) -> &'static str {
@@ -213,9 +258,10 @@ fn manager(what: &What, view: &View, out: &mut Buffer) -> bool {
     let record = match what {
         What::Ping => record.field("pong", "yes").field("pid", view.pid),
         What::Level => record.field("level", level_word(view.level)),
-        What::Health { up, wanted } => {
-            let healthy = record.field("healthy", yes_no(up == wanted));
-            healthy.field("up", up).field("wanted", wanted)
+        What::Health { up, wanted, text } => {
+            let record = record.field("healthy", yes_no(up == wanted));
+            let text = text.as_deref().map(cut_message);
+            record.field("up", up).field("wanted", wanted).maybe("text", text)
         }
         What::Version => {
             let uptime = millis(view.now.since(view.started));
@@ -276,9 +322,7 @@ fn config(
     out: &mut Buffer,
 ) -> Told {
     if at == 0 && pieces.is_empty() {
-        let lines = (view.config)(service);
-        let cut = lines.iter().flat_map(|line| in_pieces(line));
-        pieces.extend(cut.map(|(piece, more)| (piece.to_owned(), more)));
+        *pieces = cut_up(&(view.config)(service));
     }
     piece(at, pieces, out)
 }
@@ -290,8 +334,14 @@ fn piece(at: u64, pieces: &[(String, bool)], out: &mut Buffer) -> Told {
     told(record.finish(), Some(at + 1))
 }
 
+/// Lines in pieces that fit into a record, each with whether its line goes on.
+pub fn cut_up(lines: &[String]) -> Vec<(String, bool)> {
+    let pieces = lines.iter().flat_map(|line| in_pieces(line));
+    pieces.map(|(piece, more)| (piece.to_owned(), more)).collect()
+}
+
 /// A line in pieces that fit into a record, each with whether the line goes on.
-pub fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
+fn in_pieces(line: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest.take()?;

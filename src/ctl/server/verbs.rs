@@ -6,24 +6,17 @@ use std::collections::VecDeque;
 
 use super::events::{self, Filter};
 use super::names::{Targets, Whom, resolve};
+use super::patience::{PATIENCE, patience_of_all};
 use super::view::View;
-use super::wait::{Goal, Waiter, failure, is_down};
-use super::work::{Logs, Reply, Verdict, What, Work};
-use super::{ClientId, Order, change, feed, output};
+use super::wait::{Goal, Waiter, is_down};
+use super::work::{Logs, Output, Reply, Verdict, What, Work};
+use super::{ClientId, Order, change, feed, health, output};
 use crate::ctl::protocol::command::Command;
 use crate::ctl::protocol::request::Request;
 use crate::exit::Code;
-use crate::plan::{InstanceId, ServiceId, Standing};
+use crate::plan::{InstanceId, ServiceId, Standing, Task};
 use crate::supervisor::{Event, Phase, Supervisor, Ticket, Verb};
 use crate::time::Duration;
-
-/// How long a client waits that does not say how long: for most starts too long, and too short for
-/// nobody who still watches.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What is added to the time that lar itself may need by its rules (a stop ladder, a start
-/// timeout), so that the rule's own outcome is reported, not a timeout a moment before it.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a request is not fulfilled.
 pub type Refusal = (Code, String);
@@ -70,8 +63,11 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
     }
     let of = |what| Reply::of(what, targets.clone(), Verdict::Ok);
     let reply = match request.command {
-        Command::Start | Command::Stop | Command::Restart => return act(request, targets, turn),
-        Command::Kill | Command::Reload => signal(request, &targets, turn)?,
+        Command::Start | Command::Stop | Command::Restart | Command::Ensure => {
+            return act(request, targets, turn);
+        }
+        Command::Kill => signal(request, &targets, turn)?,
+        Command::Reload => return reload(request, &targets, turn),
         Command::Clear => {
             targets.iter().for_each(|id| turn.tell(id, Verb::Clear));
             Reply::end(Verdict::Ok)
@@ -87,7 +83,7 @@ pub fn begin(request: &Request, mut turn: Turn) -> Result<Work, Refusal> {
         },
         Command::Ping => Reply::own(What::Ping, Verdict::Ok),
         Command::Version => Reply::own(What::Version, Verdict::Ok),
-        Command::Health => health(targets, view),
+        Command::Health => health::reply(request, targets, view),
         Command::Pid => pid(request, targets, view),
         Command::Send | Command::Attach => return feed::begin(request, &targets, &turn),
         Command::Status => status(request, targets, view),
@@ -133,11 +129,11 @@ fn status(request: &Request, targets: Targets, view: &View) -> Reply {
         let phase = view.supervisor.instance(id).phase.word();
         Err((Code::NotRunning, format!("{} is {phase}", view.supervisor.label(id))))
     });
-    Reply::of(What::Status { output: false }, targets, verdict.into())
+    Reply::of(What::Status { output: Output::None }, targets, verdict.into())
 }
 
 /// Whether it is one of its service's own.
-fn regular(supervisor: &Supervisor, id: InstanceId) -> bool {
+pub fn regular(supervisor: &Supervisor, id: InstanceId) -> bool {
     supervisor.instance(id).standing == Standing::Regular
 }
 
@@ -154,20 +150,6 @@ pub fn has_process(supervisor: &Supervisor, id: InstanceId) -> Result<(), Refusa
     let phase = instance.phase.word();
     let refusal = || format!("{} has no process; it is {phase}", supervisor.label(id));
     instance.pid.map(|_| ()).ok_or_else(|| (Code::NotRunning, refusal()))
-}
-
-fn health(targets: Targets, view: &View) -> Reply {
-    let supervisor = view.supervisor;
-    let counts = |id: &InstanceId| regular(supervisor, *id) && supervisor.instance(*id).wanted_up;
-    let wanted = || targets.iter().filter(counts);
-    // What waits for its time is as it should be.
-    let waits = |id| supervisor.instance(id).phase == Phase::Stopped;
-    let well = |id: &InstanceId| supervisor.is_up(*id) || waits(*id);
-    let up = wanted().filter(well).count() as u32;
-    // The first one says why.
-    let down = wanted().find(|id| !well(id));
-    let verdict = down.map_or(Ok(()), |id| Err((Code::Failed, failure(view, id))));
-    Reply::own(What::Health { up, wanted: wanted().count() as u32 }, verdict.into())
 }
 
 fn events(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refusal> {
@@ -202,22 +184,43 @@ fn logs(request: &Request, targets: Targets, view: &View) -> Result<Reply, Refus
 }
 
 fn signal(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Reply, Refusal> {
+    targets.iter().try_for_each(|id| has_process(turn.view.supervisor, id))?;
+    targets.iter().for_each(|id| turn.tell(id, Verb::Kill(request.signal)));
+    Ok(Reply::end(Verdict::Ok))
+}
+
+/// A command is waited for; that a signal is sent is all there is to it.
+fn reload(request: &Request, targets: &Targets, mut turn: Turn) -> Result<Work, Refusal> {
     let supervisor = turn.view.supervisor;
-    let mut signals = Vec::new();
+    let mut orders = Vec::new();
     for id in targets.iter() {
         let service = supervisor.service(supervisor.instance(id).service);
-        let signal = match request.command {
-            Command::Reload => service.reload.ok_or_else(|| {
-                let message = format!("{}: no reload signal is configured", service.name);
-                (Code::Failed, message)
-            })?,
-            _ => request.signal,
+        let verb = match (supervisor.has_command(id, Task::Reload), service.reload) {
+            (true, _) => Verb::Reload,
+            (false, Some(signal)) => Verb::Kill(signal),
+            (false, None) => {
+                let message =
+                    format!("{}: no reload signal or command is configured", service.name);
+                return Err((Code::Failed, message));
+            }
         };
         has_process(supervisor, id)?;
-        signals.push((id, signal));
+        orders.push((id, verb, Goal::Reloaded));
     }
-    signals.into_iter().for_each(|(id, signal)| turn.tell(id, Verb::Kill(signal)));
-    Ok(Reply::end(Verdict::Ok))
+    orders.iter().for_each(|&(id, verb, _)| turn.tell(id, verb));
+    orders.retain(|(_, verb, _)| *verb == Verb::Reload);
+    if orders.is_empty() || !request.wait {
+        return Ok(Work::Reply(Reply::end(Verdict::Ok)));
+    }
+    Ok(await_orders(request, orders, turn))
+}
+
+/// Waits until what was ordered is so.
+fn await_orders(request: &Request, mut orders: Vec<(InstanceId, Verb, Goal)>, turn: Turn) -> Work {
+    let patience = patience_of_all(turn.view.supervisor, &orders);
+    orders.sort_unstable_by_key(|&(id, ..)| id);
+    let wanted = orders.into_iter().map(|(id, _, goal)| (id, goal)).collect();
+    waiter(request, wanted, turn.ticket, patience, turn.view)
 }
 
 fn wait(request: &Request, view: &View) -> Result<Work, Refusal> {
@@ -276,6 +279,7 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
     let verb = match request.command {
         Command::Stop => Verb::Stop,
         Command::Restart => Verb::Restart,
+        Command::Ensure => Verb::Ensure,
         _ => Verb::Start,
     };
     if supervisor.shutting_down() && verb != Verb::Stop {
@@ -306,10 +310,7 @@ fn act(request: &Request, targets: Targets, mut turn: Turn) -> Result<Work, Refu
     if !request.wait {
         return Ok(Work::Reply(Reply::end(Verdict::Ok)));
     }
-    let patience = patience_of_all(supervisor, &orders);
-    orders.sort_unstable_by_key(|&(id, ..)| id);
-    let wanted = orders.into_iter().map(|(id, _, goal)| (id, goal)).collect();
-    Ok(waiter(request, wanted, turn.ticket, patience, turn.view))
+    Ok(await_orders(request, orders, turn))
 }
 
 /// What an instance is told, and what is waited for then.
@@ -340,6 +341,10 @@ fn order_for(
             );
             Err((Code::Failed, message))
         }
+        Verb::Restart if supervisor.has_command(id, Task::Restart) => {
+            Ok((id, verb, Goal::Restarted))
+        }
+        Verb::Ensure => Ok((id, verb, Goal::Ensured)),
         verb => Ok((id, verb, Goal::Started)),
     }
 }
@@ -366,36 +371,6 @@ fn replaced(request: &Request, supervisor: &Supervisor) -> Result<Vec<InstanceId
         regular(supervisor, id) && instance.wanted_up && !rests && several
     });
     Ok(ids)
-}
-
-/// How long all of this may take: what rolls does so one after the other.
-fn patience_of_all(supervisor: &Supervisor, orders: &[(InstanceId, Verb, Goal)]) -> Duration {
-    let of = |rolls: bool| {
-        let those = orders.iter().filter(move |(_, verb, _)| (*verb == Verb::Roll) == rolls);
-        those.map(|&(id, verb, _)| patience(supervisor, id, verb))
-    };
-    let together = of(false).max();
-    let turns = of(true).fold(Duration::ZERO, Duration::saturating_add);
-    match (together, turns.is_zero()) {
-        (None, true) => PATIENCE,
-        (together, _) => together.unwrap_or(Duration::ZERO).max(turns),
-    }
-}
-
-/// How long `verb` may take by the instance's own rules.
-pub fn patience(supervisor: &Supervisor, id: InstanceId, verb: Verb) -> Duration {
-    let service = supervisor.service(supervisor.instance(id).service);
-    let stop = service.stop.length().saturating_add(GRACE);
-    let start = service.start_timeout.map_or(PATIENCE, |time| time.saturating_add(GRACE));
-    match verb {
-        Verb::Stop | Verb::Remove | Verb::Scale => stop.max(PATIENCE),
-        Verb::Restart | Verb::Apply | Verb::Replace | Verb::Roll => {
-            stop.saturating_add(start.max(PATIENCE))
-        }
-        Verb::Start | Verb::Clear | Verb::Kill(_) | Verb::Once | Verb::Reload | Verb::Ensure => {
-            start.max(PATIENCE)
-        }
-    }
 }
 
 fn refuse_already(supervisor: &Supervisor, ids: &[InstanceId], verb: Verb) -> Result<(), Refusal> {

@@ -22,6 +22,8 @@ pub struct View<'a> {
     pub journal: &'a Journal,
     /// The latest output of an instance; `None` if lar does not see it or keeps none.
     pub output: &'a dyn Fn(InstanceId) -> Option<&'a Ring>,
+    /// What the log file that it writes itself has been given since its last start: the last lines.
+    pub log: &'a dyn Fn(InstanceId) -> Vec<String>,
     /// The latest output of one of its streams, by its number from 1.
     pub stream: &'a dyn Fn(InstanceId, u32) -> Option<&'a Ring>,
     /// How a way into an instance stands: 0 is its standard input, then come its streams.

@@ -8,7 +8,7 @@ use super::view::View;
 use crate::exit::Code;
 use crate::plan::{InstanceId, Standing};
 use crate::supervisor::journal::Entry;
-use crate::supervisor::{Cause, Instance, Phase, Ticket};
+use crate::supervisor::{Cause, Instance, Phase, Role, Ticket};
 use crate::time::{Duration, Human, Instant};
 
 /// A client that waits.
@@ -45,6 +45,12 @@ pub struct Waiter {
 pub enum Goal {
     /// To be up; not to be up in time, or to die, is an error.
     Started,
+    /// To be up, and to have answered since that it can be connected to.
+    Ensured,
+    /// To have been restarted, by its own command or by a stop and a start.
+    Restarted,
+    /// To have been reloaded by its own command.
+    Reloaded,
     /// To have a new process, by way of a successor that takes over; that it fails is an error.
     Renewed,
     /// To be down.
@@ -99,7 +105,10 @@ impl Waiter {
             let label = view.supervisor.label(id);
             let phase = view.supervisor.instance(id).phase.word();
             let after = Human(self.patience);
-            let message = format!("{label} is still {phase} after {after}; the work goes on");
+            let doing = view.supervisor.doing(id).map(|doing| format!(" ({doing})"));
+            let doing = doing.unwrap_or_default();
+            let message =
+                format!("{label} is still {phase}{doing} after {after}; the work goes on");
             Err((Code::TimedOut, message))
         })
     }
@@ -119,16 +128,15 @@ impl Waiter {
         match (goal, gone.peer.filter(|_| gone.standing == Standing::Old)) {
             (Goal::Stopped | Goal::Down | Goal::Gone, _) => {}
             (Goal::In(phase), _) if phase == gone.phase => {}
-            (Goal::Renewed | Goal::Started | Goal::Up | Goal::In(_), Some(heir)) => {
+            // Whoever took over was ready for it, and has read its configuration.
+            (goal, Some(heir)) => {
                 self.targets.exchange(gone.id, heir);
-                if goal == Goal::Renewed {
+                if !matches!(goal, Goal::Up | Goal::In(_)) {
                     self.goals[at] = Goal::Started;
                 }
                 return;
             }
-            (Goal::Renewed | Goal::Started | Goal::Up | Goal::In(_), None) => {
-                self.lost = Some(gone.label.clone());
-            }
+            (_, None) => self.lost = Some(gone.label.clone()),
         }
         self.targets.forget(gone.id);
         self.goals.remove(at);
@@ -139,6 +147,9 @@ impl Waiter {
         let instance = view.supervisor.instance(id);
         match goal {
             Goal::Started => self.started(view, id, &instance),
+            Goal::Ensured => self.ensured(view, id, &instance),
+            Goal::Restarted => self.restarted(view, id, &instance),
+            Goal::Reloaded => self.reloaded(view, id, &instance),
             Goal::Renewed => self.renewed(view, id, &instance),
             Goal::Stopped => self.stopped(view, id, &instance),
             Goal::In(phase) => Ok(instance.phase == phase),
@@ -148,7 +159,8 @@ impl Waiter {
         }
     }
 
-    fn started(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+    /// An error if a later order, or the manager's end, stops what is to be up.
+    fn overruled(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<(), Refusal> {
         let label = view.supervisor.label(id);
         if instance.ticket > self.ticket && !instance.wanted_up {
             return Err((Code::Superseded, format!("{label}: a later order stops it")));
@@ -156,16 +168,83 @@ impl Waiter {
         if view.supervisor.shutting_down() {
             return Err((Code::Superseded, format!("{label}: the manager is ending")));
         }
+        Ok(())
+    }
+
+    fn started(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+        self.overruled(view, id, instance)?;
         match instance.phase {
             // What has a timer may be up for its last run; this one is asked about.
             Phase::Starting | Phase::Waiting | Phase::Stopping => Ok(false),
             _ if view.supervisor.is_up(id) => Ok(true),
             Phase::Backoff if !died(view, id, instance.cause) => Ok(false),
             Phase::Backoff | Phase::Cooldown | Phase::Failed | Phase::Exited => {
-                Err((Code::StartFailed, failure(view, id)))
+                let code = match instance.cause {
+                    Cause::StartTimeout(_) => Code::StartTimeout,
+                    _ => Code::StartFailed,
+                };
+                Err((code, failure(view, id)))
             }
-            Phase::Stopped | Phase::Running | Phase::Unhealthy => Ok(false),
+            // It is left like that by its rules.
+            Phase::Unhealthy => Err((Code::Failed, failure(view, id))),
+            Phase::Stopped | Phase::Running => Ok(false),
         }
+    }
+
+    /// What was not up comes up only when it is ready; what was, is asked again.
+    fn ensured(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+        self.overruled(view, id, instance)?;
+        let supervisor = view.supervisor;
+        if supervisor.is_ensuring(id) {
+            return Ok(false);
+        }
+        let answer = supervisor.ensured(id).filter(|(ticket, _)| *ticket >= self.ticket);
+        let runs = matches!(instance.phase, Phase::Running | Phase::Unhealthy);
+        match answer {
+            Some((_, true)) if runs => Ok(true),
+            Some((_, false)) if instance.phase == Phase::Unhealthy => {
+                Err((Code::CannotConnect, failure(view, id)))
+            }
+            Some((_, false)) if runs => {
+                let label = supervisor.label(id);
+                let message = format!("{label} is running, but `ready` has no good answer now");
+                Err((Code::CannotConnect, message))
+            }
+            // It has died since, or was on its way: see below.
+            _ => self.started(view, id, instance),
+        }
+    }
+
+    /// What came of a command that this order, or a later one, has asked for; `None` if it was never run.
+    fn errand(&self, view: &View, id: InstanceId, what: Role) -> Option<Result<bool, Refusal>> {
+        let supervisor = view.supervisor;
+        if supervisor.is_on_errand(id, self.ticket) {
+            return Some(Ok(false));
+        }
+        let (_, outcome) = supervisor.errand(id).filter(|(ticket, _)| *ticket >= self.ticket)?;
+        Some(match outcome.good() {
+            true => Ok(true),
+            false => {
+                let message = format!("{}: {}: {outcome}", supervisor.label(id), what.word());
+                Err((Code::Failed, message))
+            }
+        })
+    }
+
+    fn restarted(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+        self.overruled(view, id, instance)?;
+        match self.errand(view, id, Role::Restart) {
+            Some(Ok(true)) | None => self.started(view, id, instance),
+            Some(pending_or_bad) => pending_or_bad,
+        }
+    }
+
+    fn reloaded(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
+        self.overruled(view, id, instance)?;
+        self.errand(view, id, Role::Reload).unwrap_or_else(|| {
+            let label = view.supervisor.label(id);
+            Err((Code::Failed, format!("{label}: it ended before its reload command was run")))
+        })
     }
 
     fn renewed(&self, view: &View, id: InstanceId, instance: &Instance) -> Result<bool, Refusal> {
@@ -193,8 +272,17 @@ impl Waiter {
             return Err((Code::Superseded, format!("{label}: a later order starts it")));
         }
         let down = is_down(instance);
-        if down && self.strict && instance.forced {
-            return Err((Code::Forced, format!("{label}: it was stopped only by KILL")));
+        if down && self.strict {
+            let failed = view.supervisor.stop_failure(id);
+            let failed = failed.map(|outcome| format!("{}: {outcome}; ", Role::Stop.word()));
+            let because = failed.as_deref().unwrap_or_default();
+            if instance.forced {
+                let message = format!("{label}: {because}it was stopped only by KILL");
+                return Err((Code::Forced, message));
+            }
+            if failed.is_some() {
+                return Err((Code::Failed, format!("{label}: {because}it was stopped by signals")));
+            }
         }
         Ok(down)
     }
@@ -229,6 +317,9 @@ fn died(view: &View, id: InstanceId, cause: Cause) -> bool {
 pub fn failure(view: &View, id: InstanceId) -> String {
     let instance = view.supervisor.instance(id);
     let (label, phase) = (view.supervisor.label(id), instance.phase.word());
+    if let Some(doing) = view.supervisor.doing(id) {
+        return format!("{label}: {phase}: {doing}");
+    }
     let cause = view.supervisor.describe_cause(Some(id), instance.cause);
     let next = instance.next.map(|next| Human(next.since(view.now)));
     let next = next.map(|next| format!("; next try in {next}")).unwrap_or_default();

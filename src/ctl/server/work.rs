@@ -4,7 +4,7 @@ use super::events::Filter;
 use super::feed::{Sending, Sent};
 use super::names::Targets;
 use super::once::{Run, Tail};
-use super::reply::in_pieces;
+use super::reply::cut_up;
 use super::verbs::Refusal;
 use super::wait::Waiter;
 use crate::ctl::protocol::record::Buffer;
@@ -120,9 +120,7 @@ impl Reply {
 
     /// Lines of text.
     pub fn lines(lines: &[String], verdict: Verdict) -> Reply {
-        let pieces = lines.iter().flat_map(|line| in_pieces(line));
-        let pieces = pieces.map(|(piece, more)| (piece.to_owned(), more)).collect();
-        Reply { pieces, ..Reply::own(What::Lines, verdict) }
+        Reply { pieces: cut_up(lines), ..Reply::own(What::Lines, verdict) }
     }
 
     /// Something about instances.
@@ -142,19 +140,21 @@ pub enum What {
     Version,
     /// What its log says.
     Level,
-    /// How many instances are up, of how many wanted up.
+    /// How many instances are up, of how many that should be.
     Health {
         /// Up.
         up: u32,
-        /// Wanted up.
+        /// Of so many.
         wanted: u32,
+        /// What the only one is, or the first that is not up.
+        text: Option<String>,
     },
     /// Process ids.
     Pid,
-    /// One record of each instance; with its last output if `output` and it is not up.
+    /// One record of each instance, and its last output where that is asked for.
     Status {
-        /// Whether output follows those that failed.
-        output: bool,
+        /// Whose output follows.
+        output: Output,
     },
     /// The last output of somebody who is no more, then as `Status`.
     Aftermath(Tail),
@@ -174,6 +174,18 @@ pub enum What {
     Events(Filter),
     /// Output.
     Logs(Logs),
+}
+
+/// Whose last output is told along with what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Nobody's.
+    None,
+    /// Of those that have died or did not come up.
+    Failed,
+    /// Of those that a command has failed for: one that this order, or a later one, has asked for, or that was to stop
+    /// it.
+    Command(Ticket),
 }
 
 /// The last line of a reply.
