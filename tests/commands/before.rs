@@ -40,7 +40,8 @@ fn each_instance_has_its_own() {
 #[test]
 fn who_needs_the_service_waits_for_it_too() {
     let keys = format!(
-        "{PRE}{READY}</service>\n<service shop>\n program sh -c 'echo shop >>{{dir}}/log; echo shop; exec sleep 1000'\n requires web\n ready log shop"
+        "{PRE}{READY}</service>\n<service shop>\n \
+         program sh -c 'echo shop >>{{dir}}/log; echo shop; exec sleep 1000'\n requires web\n ready log shop"
     );
     let mut lar = start(&[MAIN, ("pre", "sleep 0.2; note pre")], &keys);
     lar.wait("shop=running");

@@ -135,7 +135,8 @@ fn other_services_daemons_are_not_taken_for_a_dead_one() {
     let dir = directory();
     dir.write("other", other);
     let keys = format!(
-        "{LATE} requires other\n pid-file {{dir}}/pid\n</service>\n<service other>\n program sh {{dir}}/other\n type forking\n \
+        "{LATE} requires other\n pid-file {{dir}}/pid\n</service>\n\
+         <service other>\n program sh {{dir}}/other\n type forking\n \
          pid-file {{dir}}/pid.other\n kill-mode process\n backoff none"
     );
     let mut scene = Scene::running(dir, &words, &keys);
