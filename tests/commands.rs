@@ -34,9 +34,17 @@ pub fn log(lar: &Lar) -> Vec<String> {
     lar.dir.read("log").lines().map(str::to_owned).collect()
 }
 
-/// Whether no process runs this script, nor one that it has started.
+/// Returns when no process with this in its words is left. What lar has killed may still be on its way out.
+#[track_caller]
 pub fn is_gone(lar: &Lar, word: &str) -> bool {
-    !lar.dir.processes().iter().any(|(_, words)| words.contains(word))
+    let end = std::time::Instant::now() + lar::DEADLINE;
+    while lar.dir.processes().iter().any(|(_, words)| words.contains(word)) {
+        if std::time::Instant::now() > end {
+            return false;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+    true
 }
 
 /// Asks lar to end once more; requests that come right after each other are one, as a terminal makes them.
