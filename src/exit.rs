@@ -164,6 +164,8 @@ stages! {
     NoNewPrivileges = "no-new-privileges",
     /// execve(2).
     Exec = "exec",
+    /// Before any process: the PID file names a daemon that runs outside lar.
+    PidFile = "pid-file",
 }
 
 impl fmt::Display for Stage {

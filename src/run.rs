@@ -114,6 +114,8 @@ struct Images {
     aides: Vec<(Role, Image)>,
     /// Whom it has named as its main process (MAINPID=).
     main_pid: Option<Pid>,
+    /// Whom its PID file has named that was none of its.
+    foreign: Option<Pid>,
     /// How many orphans had been reaped when its daemon was last looked for among lar's children.
     orphans: Option<u64>,
     /// What its daemon looks like.

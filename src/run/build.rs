@@ -322,7 +322,17 @@ pub(super) fn image(given: &Rc<Given>, sitter: &Sitter, null: RawFd) -> Result<I
     let mark = super::daemons::Mark::default();
     let (main_pid, orphans, portrait) = (None, None, None);
     let _listeners = sitter.sockets.clone();
-    Ok(Images { main, aides, main_pid, orphans, portrait, mark, log_from: 0, _listeners })
+    Ok(Images {
+        main,
+        aides,
+        main_pid,
+        foreign: None,
+        orphans,
+        portrait,
+        mark,
+        log_from: 0,
+        _listeners,
+    })
 }
 
 /// What tells the command for afterwards how the program has ended.

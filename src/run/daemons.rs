@@ -8,12 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use log::{info, warn};
 
 use super::Loop;
-use crate::exit::{ExitStatus, Pid};
+use crate::exit::{Errno, ExitStatus, Pid, Stage};
 use crate::plan::{InstanceId, Kind, Standing};
 use crate::supervisor::{Event, Found};
-use crate::sys::pidfile::{self, PidFile};
-use crate::sys::{reap, tail};
+use crate::sys::pidfile::{self, PidFile, Reading};
+use crate::sys::{own_pid, process, reap, tail};
 use crate::time::Instant;
+
+/// File exists.
+const EEXIST: Errno = Errno(17);
 
 /// How many of the orphans that were reaped last are remembered: a daemon that ends between its fork and the reading
 /// of its PID file is among them.
@@ -155,20 +158,45 @@ pub(super) struct Mark {
     modified: (i64, i64),
 }
 
+/// How far the clock may have been set between the start of a daemon and the writing of its PID file, in nanoseconds.
+const CLOCK_SET: i128 = 60 * 1_000_000_000;
+
+/// Whether a process that a PID file names is no descendant of ours and was there when the file was `modified`: its
+/// number was not given to another one since. Where that can't be known, it is not.
+fn runs_outside(pid: Pid, modified: i128) -> bool {
+    let there = || process::facts(pid).filter(|facts| !facts.dead);
+    let before = |started: u64| process::wall_of(started) <= modified + CLOCK_SET;
+    !process::descends(pid, own_pid()) && there().is_some_and(|facts| before(facts.started))
+}
+
 impl Loop {
-    /// Whoever was the main process is none of the next one's: its PID file goes before the start.
-    pub(super) fn forget_daemon(&mut self, instance: InstanceId) {
+    /// Whoever was the main process is none of the next one's: its PID file goes before the start. An error if it is
+    /// the file of a daemon that runs outside lar, which needs it.
+    pub(super) fn forget_daemon(&mut self, instance: InstanceId) -> Result<(), (Stage, Errno)> {
         self.name_daemon(instance, None);
+        let images = self.images.get_mut(instance.index()).and_then(Option::as_mut);
+        let foreign = images.and_then(|images| images.foreign.take());
         let process = self.supervisor.process(instance);
-        let Some(path) = process.and_then(|process| process.pid_file.as_deref()) else { return };
+        let Some(path) = process.and_then(|process| process.pid_file.as_deref()) else {
+            return Ok(());
+        };
         if !self.forks(instance) {
-            return;
+            return Ok(());
         }
         let label = self.supervisor.label(instance);
-        if let Ok(PidFile::Pid(pid)) = pidfile::read(path, self.user_of(instance)) {
+        let reading = pidfile::read_dated(path, self.user_of(instance));
+        if let Ok(Reading { says: PidFile::Pid(pid), modified, .. }) = reading {
+            // What the last daemon wrote there itself is nobody's claim.
+            if foreign != Some(pid) && runs_outside(pid, modified) {
+                warn!(
+                    "{label}: {path} names {pid}, which runs outside lar; it is left alone, and \
+                     nothing is started beside it"
+                );
+                return Err((Stage::PidFile, EEXIST));
+            }
             match self.exists(pid) {
                 true => warn!(
-                    "{label}: {path} names {pid}, a process that lar has not started; the file is \
+                    "{label}: {path} names {pid}, a process that is none of its; the file is \
                      removed, the process left alone"
                 ),
                 false => info!("{label}: {path} names {pid}, which is gone; the file is removed"),
@@ -177,6 +205,7 @@ impl Loop {
         if let Err(errno) = pidfile::remove(path) {
             warn!("{label}: {path} can't be removed: {errno}; what it names may be an old daemon");
         }
+        Ok(())
     }
 
     /// What an instance says its main process is, from now on.
@@ -229,6 +258,11 @@ impl Loop {
             Found::Nothing => self.lost_daemon(instance).unwrap_or(Found::Nothing),
             found => found,
         };
+        if let Found::Foreign(pid) = what
+            && let Some(Some(images)) = self.images.get_mut(instance.index())
+        {
+            images.foreign = Some(pid);
+        }
         if let (Found::Main(pid), false) = (what, anyhow) {
             self.paint(instance, pid);
         }

@@ -42,6 +42,10 @@ impl Loop {
     /// Starts a process from its image. Nothing is allocated here, and no fd is made.
     pub(super) fn spawn(&mut self, instance: InstanceId, role: Role) -> Event {
         if role == Role::Main {
+            if let Err((stage, errno)) = self.forget_daemon(instance) {
+                self.note(Note::Failed(stage, errno));
+                return Event::SpawnFailed { instance, role, stage, errno };
+            }
             if let Err(errno) = self.open_input(instance) {
                 self.note(Note::Failed(Stage::Fds, errno));
                 return Event::SpawnFailed { instance, role, stage: Stage::Fds, errno };
@@ -50,7 +54,6 @@ impl Loop {
                 self.let_go_of_former(instance);
             }
             self.output.before_spawn(instance);
-            self.forget_daemon(instance);
             self.mark_log(instance);
             self.ears.reset(instance);
         }

@@ -114,6 +114,7 @@ impl fmt::Display for Why<'_> {
                 let path = match stage {
                     Stage::Exec => process.and_then(|process| process.argv.first()),
                     Stage::Directory => process.and_then(|process| process.directory.as_ref()),
+                    Stage::PidFile => process.and_then(|process| process.pid_file.as_ref()),
                     _ => None,
                 };
                 if let Some(path) = path {

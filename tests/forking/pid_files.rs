@@ -52,13 +52,16 @@ fn a_pid_file_from_before_is_removed_and_whom_it_names_is_left_alone() {
     gone.wait().unwrap();
     let ended = Pid::from_raw(gone.id() as i32);
     for (text, said) in [
-        (pid.to_string(), format!("pid names {pid}, a process that lar has not started")),
+        (pid.to_string(), format!("pid names {pid}, a process that is none of its")),
         (ended.to_string(), format!("pid names {ended}, which is gone; the file is removed")),
         ("garbage".into(), String::new()),
         (String::new(), String::new()),
     ] {
         let dir = directory();
         dir.write("pid", &text);
+        // Its number was given to whom it names long after it was written.
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        fs::File::open(dir.at("pid")).unwrap().set_modified(long_ago).unwrap();
         let options = "--listen {dir}/socket --pid-delay 200";
         let Some(mut scene) = Scene::within(dir, options, "") else { return };
         scene.lar.err.until(&said);
@@ -68,6 +71,23 @@ fn a_pid_file_from_before_is_removed_and_whom_it_names_is_left_alone() {
         scene.shut_down();
         bystander.lives();
     }
+}
+
+#[test]
+fn nothing_is_started_beside_a_daemon_that_runs_outside_lar() {
+    let mut bystander = Bystander::new();
+    let pid = bystander.pid();
+    let dir = directory();
+    dir.write("pid", &pid.to_string());
+    let Some(mut scene) = Scene::within(dir, "--starts {dir}/starts", SOON) else { return };
+    let answer = scene.lar.ask("start web").expect(11);
+    assert!(answer.err.contains("File exists (stage pid-file)"), "{answer:#?}");
+    scene.lar.err.until(&format!("pid names {pid}, which runs outside lar; it is left alone"));
+    assert_eq!(scene.lar.dir.read("pid"), pid.to_string(), "the file is that daemon's");
+    assert!(!scene.lar.dir.at("starts").exists(), "something was started");
+    bystander.lives();
+    scene.shut_down();
+    bystander.lives();
 }
 
 #[test]
