@@ -221,7 +221,9 @@ fn a_second_order_begins_anew_and_both_are_told_of_the_same_end() {
     events.until("web/next: starting -> starting: spawned");
     release(&lar);
     assert_eq!((first.end(), second.end()), (0, 0));
-    assert_eq!(lar.dir.read("log").matches(" up").count(), 3);
+    // The first successor may have been ended before it could say a word.
+    let up = lar.dir.read("log").matches(" up").count();
+    assert!((2..=3).contains(&up), "{up}");
     assert_eq!(lar.shut_down(), 0);
 }
 
