@@ -123,11 +123,12 @@ impl Portrait {
             Some((about.dev(), about.ino()))
         };
         let directory = identity(&format!("/proc/{pid}/cwd"))?;
+        let facts = process::facts(pid)?;
         Some(Portrait {
             program: identity(&format!("/proc/{pid}/exe"))?,
             directory: Some(directory).filter(|&it| Some(it) != identity("/"))?,
-            user: reap::user_of(pid)?,
-            started: started(pid)?,
+            user: facts.user,
+            started: facts.started,
         })
     }
 
@@ -140,15 +141,6 @@ impl Portrait {
     }
 }
 
-/// When a process was started, in ticks since the machine was.
-fn started(pid: Pid) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything.
-    let end = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
 /// What a log was when it was last looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -158,15 +150,18 @@ pub(super) struct Mark {
     modified: (i64, i64),
 }
 
-/// How far the clock may have been set between the start of a daemon and the writing of its PID file, in nanoseconds.
-const CLOCK_SET: i128 = 60 * 1_000_000_000;
-
 /// Whether a process that a PID file names is no descendant of ours and was there when the file was `modified`: its
 /// number was not given to another one since. Where that can't be known, it is not.
 fn runs_outside(pid: Pid, modified: i128) -> bool {
     let there = || process::facts(pid).filter(|facts| !facts.dead);
-    let before = |started: u64| process::wall_of(started) <= modified + CLOCK_SET;
+    let before = |started: u64| process::wall_of(started) <= modified + process::CLOCK_SET;
     !process::descends(pid, own_pid()) && there().is_some_and(|facts| before(facts.started))
+}
+
+/// Whether a process runs as the user of a service: who does that must not have another's orphan ended.
+pub(super) fn runs_as(user: Option<u32>, pid: Pid) -> bool {
+    let user = user.filter(|&user| user != 0);
+    user.is_none_or(|user| process::facts(pid).is_some_and(|facts| facts.user == user))
 }
 
 impl Loop {
@@ -194,7 +189,7 @@ impl Loop {
                 );
                 return Err((Stage::PidFile, EEXIST));
             }
-            match self.exists(pid) {
+            match process::exists(pid) {
                 true => warn!(
                     "{label}: {path} names {pid}, a process that is none of its; the file is \
                      removed, the process left alone"
@@ -216,11 +211,6 @@ impl Loop {
         }
     }
 
-    /// Whether this main process is a daemon that a launcher has left behind.
-    pub(super) fn is_daemon(&self, instance: InstanceId, pid: Pid) -> bool {
-        self.supervisor.is_daemon(instance, pid)
-    }
-
     fn forks(&self, instance: InstanceId) -> bool {
         let viewed = self.supervisor.instance(instance);
         let kind = self.supervisor.service(viewed.service).kind;
@@ -232,14 +222,9 @@ impl Loop {
         service.setup.identity.as_ref().and_then(|identity| identity.uid)
     }
 
-    /// Whether a process runs as this instance's user: who does that must not have another's orphan ended.
-    pub(super) fn runs_as_its_user(&self, instance: InstanceId, pid: Pid) -> bool {
-        let user = self.user_of(instance).filter(|&user| user != 0);
-        user.is_none_or(|user| reap::user_of(pid) == Some(user))
-    }
-
-    fn exists(&self, pid: Pid) -> bool {
-        reap::session_of(pid).is_some()
+    /// Whether a process is nobody's: no instance's, and no hook's.
+    fn is_free(&self, pid: Pid) -> bool {
+        self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid)
     }
 
     /// Remembers what its daemon looks like.
@@ -289,13 +274,13 @@ impl Loop {
             // Half written, or what only a later look can tell.
             (None, _) => return Found::Nothing,
         };
-        let known = self.supervisor.owner(pid).is_some() || self.hooks.owns(pid);
-        if !known && reap::is_our_child(pid) && self.runs_as_its_user(instance, pid) {
+        let free = self.is_free(pid);
+        if free && reap::is_our_child(pid) && runs_as(self.user_of(instance), pid) {
             return Found::Main(pid);
         }
         match self.orphans.status_of(pid) {
-            Some(status) if !known => Found::Gone(pid, Some(status)),
-            _ if !self.exists(pid) => Found::Gone(pid, None),
+            Some(status) if free => Found::Gone(pid, Some(status)),
+            _ if !process::exists(pid) => Found::Gone(pid, None),
             _ => Found::Foreign(pid),
         }
     }
@@ -313,10 +298,10 @@ impl Loop {
         images.orphans = Some(count);
         let marks = self.marks_of(instance);
         let may_be_its = |&pid: &Pid| {
-            let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
             // Who has no environment has ended, or made another one: it may be anybody's.
-            free && Variables::of(pid)
-                .is_none_or(|it| !it.hook() && (it.has(&marks) || !it.marked()))
+            self.is_free(pid)
+                && Variables::of(pid)
+                    .is_none_or(|it| !it.hook() && (it.has(&marks) || !it.marked()))
         };
         if reap::children()?.iter().any(may_be_its) {
             return None;
@@ -338,12 +323,12 @@ impl Loop {
         let marks = self.marks_of(instance);
         let portrait = self.images.get(instance.index())?.as_ref()?.portrait;
         let is_its = |&pid: &Pid| {
-            let free = self.supervisor.owner(pid).is_none() && !self.hooks.owns(pid);
             // One that has ended has no environment any more; it is about to be reaped. What hooks leave is theirs.
-            free && match Variables::of(pid) {
-                Some(it) if it.marked() => it.has(&marks) && !it.hook(),
-                Some(_) | None => portrait.is_some_and(|portrait| portrait.fits(pid)),
-            }
+            self.is_free(pid)
+                && match Variables::of(pid) {
+                    Some(it) if it.marked() => it.has(&marks) && !it.hook(),
+                    Some(_) | None => portrait.is_some_and(|portrait| portrait.fits(pid)),
+                }
         };
         reap::children()?.into_iter().find(is_its)
     }

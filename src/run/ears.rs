@@ -7,6 +7,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Registry};
 
 use super::build::{StartError, processes};
+use super::daemons::runs_as;
 use super::ready::ReadyList;
 use super::token::Source;
 use super::{Loop, MESSAGES};
@@ -275,10 +276,8 @@ impl Loop {
             Some(owner) => owner == (instance, Role::Main),
             None => !self.hooks.owns(pid),
         };
-        let user = self.ears.of(instance).and_then(|ear| ear.user).filter(|&user| user != 0);
-        // Who runs as somebody else must not have another's orphan ended.
-        let own = || user.is_none_or(|user| reap::user_of(pid) == Some(user));
-        free && reap::is_our_child(pid) && own()
+        let user = self.ears.of(instance).and_then(|ear| ear.user);
+        free && reap::is_our_child(pid) && runs_as(user, pid)
     }
 
     /// A process has ended and is about to be reaped. If it is an instance's main one, whom it named its heir is lar's

@@ -114,7 +114,7 @@ impl Loop {
         let sent = match target {
             SignalTarget::Process(pid) => reap::kill(pid, signal),
             // A daemon need not lead the group that it is in.
-            SignalTarget::Group(pid) if self.is_daemon(instance, pid) => {
+            SignalTarget::Group(pid) if self.supervisor.is_daemon(instance, pid) => {
                 reap::kill_group_of(pid, signal)
             }
             SignalTarget::Group(pid) => reap::kill_group(pid, signal),

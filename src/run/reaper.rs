@@ -30,9 +30,9 @@ impl Loop {
         self.look_for_heir(pid);
         let owner = self.supervisor.owner(pid);
         let hook = owner.is_none() && self.hooks.owns(pid);
-        let status = reap::status_of(pid);
+        let status = || reap::status_of(pid);
         let clears = hook || self.supervisor.kills_group(pid, status);
-        let daemon = owner.is_some_and(|(instance, _)| self.is_daemon(instance, pid));
+        let daemon = owner.is_some_and(|(instance, _)| self.supervisor.is_daemon(instance, pid));
         let group = if daemon { reap::group_of(pid).unwrap_or(pid) } else { pid };
         if clears && daemon {
             let _ = reap::kill_group_of(pid, Signal::KILL); // as below

@@ -43,13 +43,14 @@ impl Supervisor {
     }
 
     /// Whether what is left of this process's group is to be killed before the process is reaped.
-    /// `status`: how it has ended. What a launcher that did its work leaves behind is the daemon.
-    pub fn kills_group(&self, pid: Pid, status: Option<ExitStatus>) -> bool {
+    /// `status` tells how it has ended, and is asked of launchers only: what one that did its work leaves behind is the
+    /// daemon.
+    pub fn kills_group(&self, pid: Pid, status: impl FnOnce() -> Option<ExitStatus>) -> bool {
         match self.pids.get(pid) {
             Some((id, Role::Main)) => {
                 let state = &self.roster.slots[id.index()].state;
-                let good = status.is_some_and(ExitStatus::success);
-                let launched = matches!(state, State::Forking { .. }) && good;
+                let launched = matches!(state, State::Forking { .. })
+                    && status().is_some_and(ExitStatus::success);
                 !launched && self.service_of(id).kill_mode != KillMode::Process
             }
             Some(_) => true,

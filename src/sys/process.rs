@@ -7,6 +7,10 @@ use crate::exit::{Errno, Pid};
 use crate::signal::Signal;
 use crate::sys::{checked, reap};
 
+/// How far the clock may have been set between the start of a process and the writing of its pid, in nanoseconds: at
+/// boot, daemons start before the machine has asked for the time. A pid is hardly ever somebody else's so soon.
+pub const CLOCK_SET: i128 = 60 * 1_000_000_000;
+
 /// What /proc says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {

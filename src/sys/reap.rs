@@ -216,13 +216,6 @@ pub fn parent_of(pid: Pid) -> Option<Pid> {
     parent_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// As whom a process runs (its effective user); `None` without /proc, or if there is no such process.
-pub fn user_of(pid: Pid) -> Option<u32> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
 /// The parent in a line of /proc/PID/stat. The name in brackets may itself hold brackets, blanks
 /// and any other byte, so what counts comes after the last bracket: state, parent.
 fn parent_in(stat: &[u8]) -> Option<Pid> {

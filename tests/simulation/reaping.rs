@@ -22,7 +22,7 @@ impl World<'_> {
             }
             let at = ended[self.random.below(ended.len() as u64) as usize];
             let Child { pid, ended, .. } = self.children[at];
-            let kills_group = self.books.core.kills_group(pid, ended);
+            let kills_group = self.books.core.kills_group(pid, || ended);
             let child = self.children.swap_remove(at);
             let Child { pid, instance, serial, .. } = child;
             let Some(status) = child.ended else { return };

@@ -142,10 +142,6 @@ impl Note {
     }
 }
 
-/// How far the clock may have been set between the start of a process and the writing of its pid, in nanoseconds: at
-/// boot, daemons start before the machine has asked for the time. A pid is hardly ever somebody else's so soon.
-const CLOCK_SET: i128 = 60 * 1_000_000_000;
-
 /// Reads a pid file and judges it.
 pub(super) fn standing(
     path: &str,
@@ -196,7 +192,7 @@ fn judge(
             (note.started != facts.started).then_some(Foreign::Other)
         }
         // Somebody else has started it, or it was before this boot.
-        _ => (begun > reading.modified + CLOCK_SET).then_some(Foreign::Younger),
+        _ => (begun > reading.modified + process::CLOCK_SET).then_some(Foreign::Younger),
     }
 }
 
