@@ -4,6 +4,8 @@
 mod lar;
 #[path = "support/misbehaving.rs"]
 mod misbehaving;
+#[path = "support/postgres.rs"]
+mod postgres;
 #[path = "daemon_command/real.rs"]
 mod real;
 #[path = "daemon_command/scene.rs"]

@@ -5,6 +5,8 @@
 mod lar;
 #[path = "support/misbehaving.rs"]
 mod misbehaving;
+#[path = "support/postgres.rs"]
+mod postgres;
 
 #[path = "forking/failing.rs"]
 mod failing;

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::lar::{Answer, LAR, Scratch, answer, program, root, skip};
+use crate::postgres::{Cluster, cluster};
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -80,19 +81,8 @@ fn redis() {
 
 #[test]
 fn postgresql_by_pg_ctl() {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let bins = versions.map(|version| version.path().join("bin"));
-    let Some(bin) = bins.filter(|bin| bin.join("pg_ctl").is_file()).max() else {
-        return skip("postgresql is not installed");
-    };
-    let (dir, port, bin) = (Scratch::new(), free_port(), bin.display());
-    let mut command = Command::new(if root() { "setpriv" } else { "env" });
-    if root() {
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
-    }
-    command.args([&format!("{bin}/initdb"), "--no-sync", "-A", "trust", "-U", "postgres", "-D"]);
-    answer(command.arg(dir.at("pg")).current_dir(&dir.path)).expect(0);
-    let user = if root() { " user postgres\n" } else { "" };
+    let Some(Cluster { dir, bin, user }) = cluster() else { return };
+    let port = free_port();
     let options = dir.fill(&format!("-k {{dir}} -p {port} -c fsync=off"));
     let config = format!(
         "<service it>\n type forking\n{user} program {bin}/pg_ctl start -W -D {{dir}}/pg -l {{dir}}/log \

@@ -2,9 +2,9 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 
-use crate::lar::{Lar, Scratch, answer, program, root, skip};
+use crate::lar::{Lar, Scratch, program, root, skip};
+use crate::postgres::{Cluster, cluster};
 use crate::scene::{children, exists};
 
 fn free_port() -> u16 {
@@ -97,19 +97,8 @@ fn redis() {
 
 #[test]
 fn postgresql_by_pg_ctl() {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let bins = versions.map(|version| version.path().join("bin"));
-    let Some(bin) = bins.filter(|bin| bin.join("pg_ctl").is_file()).max() else {
-        return skip("postgresql is not installed");
-    };
-    let (dir, port, bin) = (Scratch::new(), free_port(), bin.display());
-    let mut command = Command::new(if root() { "setpriv" } else { "env" });
-    if root() {
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
-    }
-    command.args([&format!("{bin}/initdb"), "--no-sync", "-A", "trust", "-U", "postgres", "-D"]);
-    answer(command.arg(dir.at("pg")).current_dir(&dir.path)).expect(0);
-    let user = if root() { " user postgres\n" } else { "" };
+    let Some(Cluster { dir, bin, user }) = cluster() else { return };
+    let port = free_port();
     let config = format!(
         "{user} program {bin}/pg_ctl start -W -D {{dir}}/pg -l {{dir}}/log \
          -o '-k {{dir}} -p {port} -c fsync=off -c listen_addresses=127.0.0.1'\n \
